@@ -1,0 +1,111 @@
+/* The one interface between the library and a backend.
+ *
+ * A backend is a table of functions and a folder of files with the same names as every other
+ * backend's. It sees plans, never models. Calls on one device come from one thread at a time. */
+#ifndef BACKENDS_BACKEND_H
+#define BACKENDS_BACKEND_H
+
+#include "graph/hazards.h"
+#include "graph/plan.h"
+
+typedef enum DeviceKind { DEVICE_CPU, DEVICE_DISCRETE, DEVICE_INTEGRATED, DEVICE_SOFTWARE } DeviceKind;
+
+typedef struct DeviceInfo {
+    char name[128];   /* "NVIDIA H100", "llvmpipe (LLVM 15.0.6, 256 bits)" */
+    char driver[128]; /* name and version */
+    DeviceKind kind;
+    int64_t memory; /* bytes */
+} DeviceInfo;
+
+typedef struct Device Device;   /* an open device */
+typedef struct Buffer Buffer;   /* an allocation on one */
+typedef struct Program Program; /* a plan recorded for one, to be replayed */
+typedef struct Backend Backend;
+
+/* Every backend's device, buffer and program start with these. */
+struct Device {
+    const Backend *backend;
+    DeviceInfo info;
+    Limits limits;
+};
+struct Buffer {
+    Device *device;
+    int64_t size;
+};
+struct Program {
+    Device *device;
+    const Plan *plan; /* borrowed */
+};
+
+struct Backend {
+    const char *name; /* "cpu", "vulkan", … */
+
+    /* Devices present, at most `capacity` of them into `infos`; *count is how many there are.
+     * A missing loader or driver is *count = 0 and WF_OK, with the reason in wf_error_message(). */
+    wf_status (*list)(DeviceInfo *infos, int capacity, int *count);
+    wf_status (*open)(int index, Device **out);
+    void (*close)(Device *device);
+
+    /* False: not yet, or not in this form. `why` (may be NULL) gets a constant text. */
+    bool (*supports)(const Device *device, const Graph *graph, const Node *node, const char **why);
+    int64_t (*workspace)(const Device *device, const Graph *graph, const Node *node);
+
+    /* Buffers are uninitialised. WF_ERROR_MEMORY when there is no room. */
+    wf_status (*buffer_create)(Device *device, int64_t size, Buffer **out);
+    void (*buffer_destroy)(Buffer *buffer);
+    /* Blocking; ordered after every earlier program_run of the device. */
+    wf_status (*buffer_write)(Buffer *buffer, int64_t offset, const void *data, int64_t size);
+    wf_status (*buffer_read)(Buffer *buffer, int64_t offset, void *data, int64_t size);
+    wf_status (*buffer_fill)(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+    /* Records the plan; all its slabs must have buffers. */
+    wf_status (*program_create)(Device *device, const Plan *plan, Program **out);
+    void (*program_destroy)(Program *program);
+    /* Enqueues one replay; reads and writes of buffers wait for it. */
+    wf_status (*program_run)(Program *program);
+    /* Runs commands of nodes [first, last) only, and waits: for finding the first bad tensor. */
+    wf_status (*program_run_nodes)(Program *program, int first, int last);
+    /* The recorded commands with their barriers, for the checker. Owned by the program. */
+    const CommandList *(*program_commands)(const Program *program);
+};
+
+/* The backends of this build, in order of preference, NULL-terminated. */
+extern const Backend *const backends[];
+
+/* The double-precision reference device; not among `backends`. */
+extern const Backend backend_cpu64;
+
+const Backend *backend_find(const char *name);
+
+/* ---- helpers over any backend (backends/device.c) ---- */
+
+/* Region buffers of a plan's own slabs: created if absent. On failure says what was needed. */
+wf_status device_allocate(Device *device, Region *region);
+void device_release(Region *region);
+wf_status device_plan_allocate(Device *device, Plan *plan);
+void device_plan_release(Plan *plan);
+wf_status device_plan_create(Device *device, const Graph *graph, Plan **out);
+
+/* A plan, its memory and its program in one: the usual case. */
+typedef struct Runnable {
+    Plan *plan;
+    Program *program;
+} Runnable;
+wf_status runnable_create(Device *device, const Graph *graph, Runnable *out);
+void runnable_destroy(Runnable *runnable);
+
+/* Appends a tensor to a region under the device's alignment; returns its byte offset. */
+int64_t region_append(Region *region, const Limits *limits, DType dtype, Shape shape);
+
+/* DTYPE_REAL elements, converted between the host's float or double and the device's type. */
+wf_status device_write_floats(Region *region, int64_t offset, const float *data, int64_t n);
+wf_status device_read_floats(const Region *region, int64_t offset, float *data, int64_t n);
+wf_status device_write_doubles(Region *region, int64_t offset, const double *data, int64_t n);
+wf_status device_read_doubles(const Region *region, int64_t offset, double *data, int64_t n);
+wf_status device_write_ints(Region *region, int64_t offset, const int32_t *data, int64_t n);
+wf_status device_read_ints(const Region *region, int64_t offset, int32_t *data, int64_t n);
+/* Every byte of the region 0, or 0xff (NaN in every float). */
+wf_status device_clear(Region *region);
+wf_status device_poison(Region *region);
+
+#endif
