@@ -21,14 +21,13 @@ wf_status fail(wf_status status, const char *format, ...)
 
 wf_status fail_within(wf_status status, const char *format, ...)
 {
-    char text[MESSAGE_SIZE];
+    char context[MESSAGE_SIZE / 4], text[MESSAGE_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    int n = vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(context, sizeof context, format, arguments);
     va_end(arguments);
-    if (n < 0) n = 0;
-    if ((size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, ": %s", message);
+    int room = MESSAGE_SIZE - 4 - (int)strlen(context);
+    snprintf(text, sizeof text, "%s: %.*s", context, room, message);
     memcpy(message, text, sizeof message);
     return status;
 }

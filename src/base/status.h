@@ -6,9 +6,9 @@
 #include "wavefield/status.h"
 
 #if defined(__GNUC__)
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #else
-#define PRINTF_LIKE(format, first)
+#define PRINTF_LIKE(text, first)
 #endif
 
 /* Sets this thread's message and returns `status`. Arguments may point into the present message. */
@@ -17,17 +17,17 @@ wf_status fail(wf_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Puts "context: " before this thread's message and returns `status`. */
 wf_status fail_within(wf_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 
-#define TRY(call)                            \
-    do {                                     \
-        wf_status try_status_ = (call);      \
-        if (try_status_) return try_status_; \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        wf_status try_status_ = (call);                                                            \
+        if (try_status_) return try_status_;                                                       \
     } while (0)
 
 /* The same for functions that release what they own at a label; `status` is theirs. */
-#define TRY_GOTO(call, label)    \
-    do {                         \
-        status = (call);         \
-        if (status) goto label;  \
+#define TRY_GOTO(call, label)                                                                      \
+    do {                                                                                           \
+        status = (call);                                                                           \
+        if (status) goto label;                                                                    \
     } while (0)
 
 #endif

@@ -32,9 +32,9 @@ typedef struct Tensor {
     char *name;
     Shape shape;
     DType dtype;
-    TensorId base;         /* the tensor this one is a view of (never itself a view), or NO_TENSOR */
-    int64_t offset;        /* of a view: elements from the start of base */
-    Region *region;        /* of an external tensor, else NULL */
+    TensorId base;  /* the tensor this one is a view of (never itself a view), or NO_TENSOR */
+    int64_t offset; /* of a view: elements from the start of base */
+    Region *region; /* of an external tensor, else NULL */
     int64_t region_offset; /* bytes */
     int32_t producer;      /* index of the first node that writes it, -1 for external tensors */
     bool differentiable;   /* a gradient may flow to it: a parameter, or made from one */
@@ -73,7 +73,8 @@ void graph_scope(Graph *graph, const char *format, ...) PRINTF_LIKE(2, 3);
 TensorId graph_external(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
                         int64_t region_offset);
 
-/* A parameter is an external tensor that gradients flow to. `gradient` may be NO_TENSOR (inference). */
+/* A parameter is an external tensor that gradients flow to. `gradient` may be NO_TENSOR
+ * (inference). */
 TensorId graph_parameter(Graph *graph, const char *name, Shape shape, Region *region,
                          int64_t region_offset, TensorId gradient);
 
@@ -85,8 +86,9 @@ TensorId graph_view(Graph *graph, TensorId tensor, Shape shape, int64_t offset);
 TensorId graph_activation(Graph *graph, const char *name, DType dtype, Shape shape);
 
 /* Appends a node. in and out are as the op's row in ops.h says. An out[k] of NO_TENSOR is created,
- * with the shape of the op's rule, unless its bit in `skip` is set; a given one must have that shape.
- * Bits of `accumulate` add to given outputs. Fills out[]. Returns the node's index, -1 on failure. */
+ * with the shape of the op's rule, unless its bit in `skip` is set; a given one must have that
+ * shape. Bits of `accumulate` add to given outputs. Fills out[]. Returns the node's index, -1 on
+ * failure. */
 typedef struct NodeParams {
     Op op;
     OpParams params;

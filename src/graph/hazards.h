@@ -16,9 +16,9 @@ typedef struct Access {
 } Access;
 
 typedef struct Command {
-    int node;          /* of the plan's graph */
-    int first, count;  /* its accesses in CommandList.accesses */
-    bool barrier;      /* all earlier commands' writes are visible before this one starts */
+    int node;         /* of the plan's graph */
+    int first, count; /* its accesses in CommandList.accesses */
+    bool barrier;     /* all earlier commands' writes are visible before this one starts */
 } Command;
 
 typedef struct CommandList {

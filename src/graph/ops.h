@@ -1,12 +1,15 @@
 /* The ops: what each computes, its inputs, outputs and parameters.
  *
- * One row of ops.c holds an op's name, shape rule and gradient rule; each backend has one function or
- * kernel an op. Everything a backend must know to implement an op is on this page.
+ * One row of ops.c holds an op's name, shape rule and gradient rule; each backend has one function
+ * or kernel an op. Everything a backend must know to implement an op is on this page.
  *
  * Notation: real tensors unless said otherwise; R rows = all axes but the last; B batch, N tokens,
  * H heads, d width of a head, D = H·d, V vocabulary. `?` marks an optional input or output. Outputs
  * marked += are always added to (their tensors are gradients of parameters or running sums); all
- * others are overwritten, or added to where the node's `accumulate` bit says so. */
+ * others are overwritten, or added to where the node's `accumulate` bit says so.
+ *
+ * Of the elementwise ops (copy, add, gelu, gelu_backward, dropout, feature, gate) output 0 may
+ * stand on the same bytes as input 0; no other output overlaps an input. */
 #ifndef GRAPH_OPS_H
 #define GRAPH_OPS_H
 
@@ -22,7 +25,8 @@ typedef enum Op {
     OP_ADD,
 
     /* x[b,n] = table[token[b,n]] + position[n].
-     * in: token i32 [B,N], table [V,D], position [N,D] (rows already chosen by the host);
+     * in: token i32 [B,N], table [V,D], position [N,D] (rows already chosen by the host),
+     *     order ? i32 [B·N] (for the gradient only, see OP_EMBED_BACKWARD);
      * out: x [B,N,D]. */
     OP_EMBED,
     /* in: dx [B,N,D], token i32 [B,N], order i32 [B·N]; out: dtable [V,D] +=.
@@ -48,9 +52,9 @@ typedef enum Op {
     OP_GELU_BACKWARD,
 
     /* Keeps an element with probability 1-p and scales it by 1/(1-p).
-     * in: x, key i32 [2] (seed, step); out: y. Its own adjoint: the backward node is an OP_DROPOUT of
-     * the same params. Element i is kept iff philox (base/rng.h) of counter {i lo, i hi, params.stream,
-     * step} and key {seed, 0} gives a first word >= p·2^32. */
+     * in: x, key i32 [2] (seed, step); out: y. Its own adjoint: the backward node is an OP_DROPOUT
+     * of the same params. Element i is kept iff philox (base/rng.h) of counter {i lo, i hi,
+     * params.stream, step} and key {seed, 0} gives a first word >= p·2^32. */
     OP_DROPOUT,
 
     /* Feature map output times a value: y = (max(p, 0) + 1e-6)·v. in: p, v; out: y. */
@@ -78,8 +82,8 @@ typedef enum Op {
      *     cell i32 [N] (lo_i), fraction [N] (f_i), gate ? [B,H,32];
      * out: r [B,N,H,d],
      *      carry [B,H,C,2,d]: C = ceil(N / FIELD_CHUNK); the state S (real parts, then imaginary)
-     *      as it stands just before the first token of each chunk, at the cell where the chunk before
-     *      it left off (0 for the first). Written by the scan evaluator, for its backward; other
+     *      as it stands just before the first token of each chunk, at the cell where the chunk
+     * before it left off (0 for the first). Written by the scan evaluator, for its backward; other
      *      evaluators leave it 0. */
     OP_FIELD,
     /* in: dr, u, frequency, damping, phase, cell, fraction, carry, gate ?;
@@ -88,9 +92,9 @@ typedef enum Op {
 
     /* The field continued token by token, one-pole kernels in a causal geometry (the token scan).
      * in: u [B,n,H,d], frequency, damping, phase, cell i32 [n], fraction [n],
-     *     at i32 [1] (the cell where the state sits: lo+1 of the last token if its f > 0, else its lo;
-     *     0 before the first);
-     * out: r [B,n,H,d], state [B,H,2,d] (given, read and written; 0 before the first token). */
+     *     at i32 [1] (the cell where the state sits: lo+1 of the last token if its f > 0, else its
+     * lo; 0 before the first); out: r [B,n,H,d], state [B,H,2,d] (given, read and written; 0 before
+     * the first token). */
     OP_FIELD_STREAM,
 
     /* The gated kernel of each sample (spec §4), kept for decoding.
@@ -111,10 +115,12 @@ typedef enum Op {
     OP_CAUSAL_MEAN,
     /* in: dy; out: dx. */
     OP_CAUSAL_MEAN_BACKWARD,
-    /* The same continued. in: x [B,n,W], position i32 [1]; out: y, sum [B,W] (given, read, written). */
+    /* The same continued. in: x [B,n,W], position i32 [1]; out: y, sum [B,W] (given, read,
+       written). */
     OP_CAUSAL_MEAN_STREAM,
 
-    /* s = <a,b> / (max(‖a‖,1e-12)·max(‖b‖,1e-12)) over the last axis. in: a [R,W], b [R,W]; out: s [R]. */
+    /* s = <a,b> / (max(‖a‖,1e-12)·max(‖b‖,1e-12)) over the last axis. in: a [R,W], b [R,W]; out: s
+       [R]. */
     OP_COSINE,
     /* in: ds [R], a, b; out: da, db. */
     OP_COSINE_BACKWARD,
@@ -135,11 +141,11 @@ typedef enum Op {
      * in: x [n]; out: norm2 [1] +=, bad i32 [1] +=. */
     OP_SQUARE_SUM,
     /* One AdamW step over a whole page of parameters (spec §6), and the gradients cleared.
-     * in: segment i32 [S,4] (first element, elements, group, decays 0|1), rate [groups] (multiplier),
-     *     record [RECORD_COUNT], norm2 [1], bad i32 [1];
-     * out: value [n], gradient [n], first [n], second [n] (all given, read and written).
-     * g = gradient·min(1, clip/√norm2) (clip 0: no clipping). Where bad != 0 nothing but the clearing
-     * happens. Elements outside every segment are left alone. */
+     * in: segment i32 [S,4] (first element, elements, group, decays 0|1), rate [groups]
+     * (multiplier), record [RECORD_COUNT], norm2 [1], bad i32 [1]; out: value [n], gradient [n],
+     * first [n], second [n] (all given, read and written). g = gradient·min(1, clip/√norm2) (clip
+     * 0: no clipping). Where bad != 0 nothing but the clearing happens. Elements outside every
+     * segment are left alone. */
     OP_ADAMW,
 
     OP_COUNT
@@ -190,9 +196,16 @@ typedef struct FieldParams {
 } FieldParams;
 
 typedef union OpParams {
-    struct { float value; } fill;
-    struct { int64_t batch, rows, width; } column_sum;
-    struct { float p; uint32_t stream; } dropout;
+    struct {
+        float value;
+    } fill;
+    struct {
+        int64_t batch, rows, width;
+    } column_sum;
+    struct {
+        float p;
+        uint32_t stream;
+    } dropout;
     ProductParams product;
     FieldParams field; /* OP_FIELD, _BACKWARD, _STREAM, _KERNEL, _RECALL */
 } OpParams;

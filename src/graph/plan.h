@@ -1,8 +1,8 @@
 /* A plan: a graph with a place for every tensor on one kind of device.
  *
  * plan_create() decides places and sizes and allocates nothing; the caller adds up what it needs
- * (plan_memory) and refuses early; then the backend records it (Backend.program_create) and replays it.
- * Nodes run in the graph's order. Two tensors whose lives do not overlap may share bytes. */
+ * (plan_memory) and refuses early; then the backend records it (Backend.program_create) and replays
+ * it. Nodes run in the graph's order. Two tensors whose lives do not overlap may share bytes. */
 #ifndef GRAPH_PLAN_H
 #define GRAPH_PLAN_H
 

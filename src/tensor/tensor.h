@@ -19,8 +19,8 @@ typedef struct Shape {
 } Shape;
 
 /* SHAPE(batch, tokens, width) */
-#define SHAPE(...)                       \
-    shape_make((const int64_t[]){__VA_ARGS__}, \
+#define SHAPE(...)                                                                                 \
+    shape_make((const int64_t[]){__VA_ARGS__},                                                     \
                (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 
 Shape shape_make(const int64_t *dim, int rank);
@@ -35,9 +35,21 @@ int64_t shape_width(Shape shape);
 const char *shape_print(Shape shape, char *text, size_t size);
 #define SHAPE_TEXT(shape) shape_print((shape), (char[128]){0}, 128)
 
-static inline int64_t int64_max(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t int64_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
+static inline int64_t int64_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static inline int64_t int64_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static inline int64_t round_up(int64_t a, int64_t multiple)
+{
+    return ceil_div(a, multiple) * multiple;
+}
 
 #endif

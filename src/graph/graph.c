@@ -1,0 +1,196 @@
+#include "graph/graph.h"
+
+#include "base/array.h"
+#include "graph/rules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Graph *graph_create(void)
+{
+    return calloc(1, sizeof(Graph));
+}
+
+void graph_destroy(Graph *graph)
+{
+    if (!graph) return;
+    for (int i = 0; i < graph->n_tensors; i++) free(graph->tensors[i].name);
+    for (int i = 0; i < graph->n_nodes; i++) free(graph->nodes[i].scope);
+    free(graph->tensors);
+    free(graph->nodes);
+    free(graph->message);
+    free(graph);
+}
+
+wf_status graph_fail(Graph *graph, wf_status status, const char *format, ...)
+{
+    if (graph->status) return graph->status;
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    graph->status = status;
+    graph->message = strdup(text);
+    return fail(status, "%s", text);
+}
+
+wf_status graph_status(const Graph *graph)
+{
+    if (!graph) return fail(WF_ERROR_MEMORY, "out of memory for a graph");
+    if (!graph->status) return WF_OK;
+    return fail(graph->status, "%s", graph->message ? graph->message : "out of memory");
+}
+
+void graph_scope(Graph *graph, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(graph->scope, sizeof graph->scope, format, arguments);
+    va_end(arguments);
+}
+
+static TensorId add_tensor(Graph *graph, const char *name, DType dtype, Shape shape)
+{
+    if (graph->status) return NO_TENSOR;
+    char *copy = strdup(name);
+    if (!copy || !array_reserve((void **)&graph->tensors, graph->n_tensors, &graph->tensor_capacity,
+                                sizeof(Tensor))) {
+        free(copy);
+        graph_fail(graph, WF_ERROR_MEMORY, "out of memory for a graph of %d tensors",
+                   graph->n_tensors);
+        return NO_TENSOR;
+    }
+    for (int i = 0; i < shape.rank; i++) {
+        if (shape.dim[i] >= 1) continue;
+        graph_fail(graph, WF_ERROR_ARGUMENT, "%s: a tensor of shape %s holds nothing", name,
+                   SHAPE_TEXT(shape));
+        free(copy);
+        return NO_TENSOR;
+    }
+    graph->tensors[graph->n_tensors] = (Tensor){
+        .name = copy,
+        .shape = shape,
+        .dtype = dtype,
+        .base = NO_TENSOR,
+        .producer = -1,
+        .gradient = NO_TENSOR,
+    };
+    return graph->n_tensors++;
+}
+
+TensorId graph_external(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
+                        int64_t region_offset)
+{
+    TensorId id = add_tensor(graph, name, dtype, shape);
+    if (id == NO_TENSOR) return id;
+    graph->tensors[id].region = region;
+    graph->tensors[id].region_offset = region_offset;
+    return id;
+}
+
+TensorId graph_parameter(Graph *graph, const char *name, Shape shape, Region *region,
+                         int64_t region_offset, TensorId gradient)
+{
+    TensorId id = graph_external(graph, name, DTYPE_REAL, shape, region, region_offset);
+    if (id == NO_TENSOR) return id;
+    graph->tensors[id].differentiable = gradient != NO_TENSOR;
+    graph->tensors[id].gradient = gradient;
+    return id;
+}
+
+TensorId graph_view(Graph *graph, TensorId tensor, Shape shape, int64_t offset)
+{
+    if (graph->status || tensor == NO_TENSOR) return NO_TENSOR;
+    Tensor of = graph->tensors[tensor];
+    int64_t n = shape_elements(shape);
+    if (offset < 0 || n > shape_elements(of.shape) || offset > shape_elements(of.shape) - n) {
+        graph_fail(graph, WF_ERROR_ARGUMENT, "%s: a view %s from element %lld leaves its tensor %s",
+                   of.name, SHAPE_TEXT(shape), (long long)offset, SHAPE_TEXT(of.shape));
+        return NO_TENSOR;
+    }
+    TensorId gradient = NO_TENSOR;
+    if (of.gradient != NO_TENSOR) gradient = graph_view(graph, of.gradient, shape, offset);
+    TensorId id = add_tensor(graph, of.name, of.dtype, shape);
+    if (id == NO_TENSOR) return id;
+    Tensor *view = &graph->tensors[id];
+    view->base = of.base == NO_TENSOR ? tensor : of.base;
+    view->offset = of.offset + offset;
+    view->producer = of.producer;
+    view->differentiable = of.differentiable;
+    view->gradient = gradient;
+    return id;
+}
+
+TensorId graph_activation(Graph *graph, const char *name, DType dtype, Shape shape)
+{
+    return add_tensor(graph, name, dtype, shape);
+}
+
+/* Creates the outputs the caller left open, and checks the shapes of those given. */
+static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
+{
+    Shape shapes[NODE_MAX_OUT] = {{0}};
+    DType dtypes[NODE_MAX_OUT];
+    for (int k = 0; k < node->n_out; k++) dtypes[k] = DTYPE_REAL;
+    const OpRule *rule = op_rule(node->op);
+    TRY(rule->shapes(graph, node, shapes, dtypes));
+    bool differentiable = false;
+    for (int k = 0; k < node->n_in; k++)
+        differentiable |= node->in[k] != NO_TENSOR && graph->tensors[node->in[k]].differentiable;
+    for (int k = 0; k < node->n_out; k++) {
+        if (node->out[k] == NO_TENSOR) {
+            if ((skip >> k) & 1u) continue;
+            if (rule->given_outputs >> k & 1u)
+                return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s wants its output %d given",
+                                  node->scope, rule->name, k);
+            char name[160];
+            snprintf(name, sizeof name, "%s.%s", node->scope, rule->name);
+            node->out[k] = add_tensor(graph, name, dtypes[k], shapes[k]);
+            if (node->out[k] == NO_TENSOR) return graph->status;
+        }
+        Tensor *out = &graph->tensors[node->out[k]];
+        if (shape_elements(out->shape) != shape_elements(shapes[k]) || out->dtype != dtypes[k])
+            return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s makes %s, but %s is %s",
+                              node->scope, rule->name, SHAPE_TEXT(shapes[k]), out->name,
+                              SHAPE_TEXT(out->shape));
+        if (out->base != NO_TENSOR) {
+            if (graph->tensors[out->base].producer < 0 && !graph->tensors[out->base].region)
+                graph->tensors[out->base].producer = graph->n_nodes;
+        }
+        if (out->producer < 0 && !out->region) out->producer = graph->n_nodes;
+        out->differentiable |= differentiable && out->dtype == DTYPE_REAL && !out->region;
+    }
+    return WF_OK;
+}
+
+int graph_append(Graph *graph, const NodeParams *params)
+{
+    if (graph->status) return -1;
+    const OpRule *rule = op_rule(params->op);
+    Node node = {.op = params->op,
+                 .params = params->params,
+                 .n_in = params->n_in,
+                 .n_out = params->n_out,
+                 .accumulate = params->accumulate | rule->adds_outputs,
+                 .scope = strdup(graph->scope)};
+    bool fits = params->n_in <= NODE_MAX_IN && params->n_out <= NODE_MAX_OUT;
+    if (!node.scope || !fits ||
+        !array_reserve((void **)&graph->nodes, graph->n_nodes, &graph->node_capacity,
+                       sizeof(Node))) {
+        graph_fail(graph, WF_ERROR_MEMORY, "out of memory for a graph of %d nodes", graph->n_nodes);
+        free(node.scope);
+        return -1;
+    }
+    for (int k = 0; k < node.n_in; k++) node.in[k] = params->in[k];
+    for (int k = 0; k < node.n_out; k++) node.out[k] = params->out[k];
+    if (resolve_outputs(graph, &node, params->skip)) {
+        free(node.scope);
+        return -1;
+    }
+    graph->nodes[graph->n_nodes] = node;
+    for (int k = 0; k < node.n_out; k++) params->out[k] = node.out[k];
+    return graph->n_nodes++;
+}
