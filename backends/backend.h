@@ -17,13 +17,13 @@ typedef struct DeviceInfo {
     int64_t memory; /* bytes */
 } DeviceInfo;
 
-typedef struct Device Device;   /* an open device */
+typedef struct wf_device Device; /* an open device; the public handle */
 typedef struct Buffer Buffer;   /* an allocation on one */
 typedef struct Program Program; /* a plan recorded for one, to be replayed */
 typedef struct Backend Backend;
 
 /* Every backend's device, buffer and program start with these. */
-struct Device {
+struct wf_device {
     const Backend *backend;
     DeviceInfo info;
     Limits limits;

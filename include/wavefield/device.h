@@ -1,0 +1,49 @@
+/* Devices: where a model's numbers live and its kernels run.
+ *
+ * A device is named "cpu", "vulkan", "vulkan:1", "opencl:0", "cuda", or "auto" (a discrete GPU, else an
+ * integrated one, else the CPU; software GPU drivers only when named). A device and everything made on
+ * it are used from one thread at a time; different devices may be used from different threads. */
+#ifndef WAVEFIELD_DEVICE_H
+#define WAVEFIELD_DEVICE_H
+
+#include <stdint.h>
+
+#include "wavefield/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wf_device wf_device;
+
+typedef enum wf_device_kind {
+    WF_DEVICE_CPU,
+    WF_DEVICE_DISCRETE,
+    WF_DEVICE_INTEGRATED,
+    WF_DEVICE_SOFTWARE /* a GPU driver that computes on the CPU */
+} wf_device_kind;
+
+typedef struct wf_device_info {
+    char id[32];      /* what wf_device_open takes: "vulkan:0" */
+    char name[128];   /* the product's name */
+    char driver[128]; /* its driver and version */
+    wf_device_kind kind;
+    int64_t memory; /* bytes */
+} wf_device_info;
+
+/* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is 0),
+ * their number into *count. Backends without a loader or driver contribute none. */
+WF_API wf_status wf_device_list(wf_device_info *infos, int capacity, int *count);
+
+/* Opens a device by name; NULL is "auto". WF_ERROR_DEVICE, listing those present, when there is no
+ * such device. The caller closes it after everything made on it has been destroyed. */
+WF_API wf_status wf_device_open(const char *name, wf_device **out);
+WF_API void wf_device_close(wf_device *device); /* NULL is allowed */
+
+/* What was opened, and why `auto` chose it (a constant text, "" when named). */
+WF_API void wf_device_describe(const wf_device *device, wf_device_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

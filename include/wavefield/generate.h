@@ -1,0 +1,75 @@
+/* Generation: a decoder that carries the field's state from token to token, and a sampler.
+ *
+ * With one-pole kernels a token costs the same time and memory at any position; gated kernels keep
+ * their deposits and cost O(position). Both equal the full forward pass to rounding. */
+#ifndef WAVEFIELD_GENERATE_H
+#define WAVEFIELD_GENERATE_H
+
+#include <stdint.h>
+
+#include "wavefield/model.h"
+#include "wavefield/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wf_decoder wf_decoder;
+
+/* A decoder of `batch` sequences that advance together. The model is borrowed; its parameters are read
+ * at every step. WF_ERROR_UNSUPPORTED for a model whose geometry is not causal. */
+WF_API wf_status wf_decoder_create(wf_model *model, int64_t batch, wf_decoder **out);
+WF_API void wf_decoder_destroy(wf_decoder *decoder);
+
+/* Back to position 0. */
+WF_API wf_status wf_decoder_reset(wf_decoder *decoder);
+
+/* Feeds tokens [batch, n] at the current position, in chunks of 512, 64 and 1; n ≥ 1. logits
+ * [batch, V] of the last token, or, when all_logits is not NULL, [batch, n, V] of every token too.
+ * Either may be NULL. WF_ERROR_ARGUMENT, with the position and the limit, past max_seq_len: nothing
+ * has been fed then. */
+WF_API wf_status wf_decoder_feed(wf_decoder *decoder, const int32_t *tokens, int64_t n,
+                                 float *logits, float *all_logits);
+
+WF_API int64_t wf_decoder_position(const wf_decoder *decoder); /* tokens fed so far */
+
+/* ---- sampling ---- */
+
+typedef struct wf_sampler wf_sampler;
+
+typedef struct wf_sampler_params {
+    double temperature;        /* 0: always the likeliest token */
+    int top_k;                 /* 0: all */
+    double top_p;              /* 0 or 1: all */
+    double repetition_penalty; /* 0 or 1: none; > 1 makes tokens of the recent past less likely */
+    int repetition_window;     /* how many recent tokens that means; 0: 64 */
+    uint64_t seed;
+} wf_sampler_params;
+#define wf_sampler_params(...) (&(wf_sampler_params){__VA_ARGS__})
+
+WF_API wf_status wf_sampler_create(int64_t vocabulary, const wf_sampler_params *params,
+                                   wf_sampler **out);
+WF_API void wf_sampler_destroy(wf_sampler *sampler);
+
+/* Tells the sampler of a token it did not draw (the prompt's), for the repetition penalty. */
+WF_API void wf_sampler_accept(wf_sampler *sampler, int32_t token);
+
+/* Draws from logits [vocabulary]. WF_ERROR_NUMERIC if none of them is finite or one is NaN. */
+WF_API wf_status wf_sampler_draw(wf_sampler *sampler, const float *logits, int32_t *token);
+
+/* Prompt to text: `emit` gets each piece of decoded text (UTF-8, may split a character of a byte
+ * tokenizer's) as it comes; returning non-zero stops. */
+typedef struct wf_generate_params {
+    const char *prompt;       /* UTF-8, NUL-terminated; "" starts from the tokenizer's newline */
+    int64_t max_tokens;       /* 0: 256; also stops at max_seq_len */
+    wf_sampler_params sampler;
+    int (*emit)(void *context, const char *text, size_t length);
+    void *context;
+} wf_generate_params;
+#define wf_generate_params(...) (&(wf_generate_params){__VA_ARGS__})
+WF_API wf_status wf_generate(wf_model *model, const wf_generate_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

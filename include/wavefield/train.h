@@ -1,0 +1,89 @@
+/* Training: one call a step, everything between them on the device.
+ *
+ * A step draws accumulation × batch_size sequences, adds up their gradients, clips their global norm
+ * and applies AdamW (decoupled decay). The same device, build and seed give the same bits, and a
+ * resumed run equals an unbroken one. */
+#ifndef WAVEFIELD_TRAIN_H
+#define WAVEFIELD_TRAIN_H
+
+#include <stdint.h>
+
+#include "wavefield/data.h"
+#include "wavefield/model.h"
+#include "wavefield/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wf_trainer wf_trainer;
+
+typedef struct wf_trainer_params {
+    int64_t batch_size;      /* sequences a micro-batch; 0: 8 */
+    int64_t sequence_length; /* tokens; 0: the configuration's max_seq_len */
+    int64_t accumulation;    /* micro-batches a step; 0: 1 */
+    int64_t steps;           /* length of the schedule; 0: 1000 */
+    int64_t warmup;          /* steps of linear warm-up; -1: the preset's, else steps/20 */
+    double learning_rate;    /* peak; 0: the preset's, else 1e-3 */
+    double min_learning_rate; /* at the end of the cosine; negative: a tenth of the peak; 0 allowed */
+    double weight_decay;      /* negative: 0.1 */
+    double clip;              /* global gradient norm; 0: none; negative: 1.0 */
+    uint64_t seed;            /* of dropout and of the order of the data */
+    const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
+} wf_trainer_params;
+/* Defaults first: wf_trainer_params(.steps = 2000). */
+#define wf_trainer_params(...)                                                                  \
+    (&(wf_trainer_params){.warmup = -1, .min_learning_rate = -1, .weight_decay = -1, .clip = -1, \
+                          __VA_ARGS__})
+
+typedef struct wf_step_stats {
+    int64_t step;         /* steps done, this one included */
+    double loss;          /* nats a token, mean over the step's tokens */
+    double accuracy;      /* share of argmax hits */
+    double gradient_norm; /* before clipping */
+    double learning_rate; /* of this step */
+    int64_t tokens;       /* trained on in this step */
+} wf_step_stats;
+
+/* Plans training of `model` on `data`; both are borrowed and must outlive the trainer. The memory
+ * needed is known and checked before anything is allocated. */
+WF_API wf_status wf_trainer_create(wf_model *model, wf_dataset *data,
+                                   const wf_trainer_params *params, wf_trainer **out);
+WF_API void wf_trainer_destroy(wf_trainer *trainer);
+
+/* One optimizer step. WF_ERROR_NUMERIC when the loss or a gradient is not finite: the message names
+ * the step and the first bad tensor, and the parameters are those of the step before. */
+WF_API wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats);
+
+/* Loss and accuracy over the held-out part of the data; every token once. */
+typedef struct wf_evaluation {
+    double loss;       /* nats a token */
+    double perplexity; /* e^loss */
+    double accuracy;
+    double bits_per_byte; /* 0 where the text's bytes are unknown */
+    int64_t tokens;
+} wf_evaluation;
+WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result);
+
+/* Writes a checkpoint folder step-NNNNNNNN under `folder`: the model folder plus optimizer state, data
+ * cursor and step, complete or not at all, then drops all but the newest `keep` (0: keep all). Killing
+ * the process at any instant leaves the previous checkpoint loadable. */
+WF_API wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep);
+
+/* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
+ * itself). The trainer must have been created with the same configuration, data and parameters: what
+ * differs is named. */
+WF_API wf_status wf_trainer_resume(wf_trainer *trainer, const char *folder);
+
+/* The newest complete checkpoint under `folder` as a path, into `path`. WF_ERROR_IO if none. */
+WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t size);
+
+/* Loss over a whole text of tokens with a loaded model, windows of `length` (0: max_seq_len) that do
+ * not overlap, every target counted once. */
+WF_API wf_status wf_evaluate(wf_model *model, const wf_dataset *data, int64_t batch, int64_t length,
+                             const char *evaluator, wf_evaluation *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
