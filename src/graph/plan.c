@@ -217,7 +217,10 @@ static wf_status find_external(Plan *plan, const Tensor *tensor, Place *place)
 {
     int slab = 0;
     while (slab < plan->n_slabs && plan->slabs[slab] != tensor->region) slab++;
-    if (slab == plan->n_slabs) TRY(add_slab(plan, tensor->region));
+    if (slab == plan->n_slabs) {
+        TRY(add_slab(plan, tensor->region));
+        plan->n_external = plan->n_slabs;
+    }
     *place = (Place){slab, tensor->region_offset, tensor_bytes(plan, tensor)};
     if (place->offset < 0 || place->offset + place->size > tensor->region->size)
         return fail(WF_ERROR_ARGUMENT, "%s: bytes %lld to %lld lie outside region %s of %lld bytes",
@@ -234,7 +237,6 @@ static wf_status place_externals(Plan *plan)
         if (tensor->base == NO_TENSOR && tensor->region)
             TRY(find_external(plan, tensor, &plan->places[i]));
     }
-    plan->n_external = plan->n_slabs;
     return WF_OK;
 }
 

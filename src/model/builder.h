@@ -36,9 +36,9 @@ wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Ge
 typedef struct StreamState {
     Region region;
     int64_t batch;
-    int64_t *field;   /* [layers]: one-pole: [B,H,2,d]; gated: the history [B,M,H,d] */
-    int64_t *kernel;  /* [layers]: gated: [B,H,G]; else unused */
-    int64_t *mean;    /* [interference modules]: [B, D/4] */
+    int64_t *field;         /* [layers]: one-pole: [B,H,2,d]; gated: the history [B,M,H,d] */
+    int64_t *kernel;        /* [layers]: gated: [B,H,G]; else unused */
+    int64_t *mean;          /* [interference modules]: [B, D/4] */
     int64_t cell, fraction; /* gated: the whole geometry, i32 [M] and real [M] */
 } StreamState;
 
@@ -62,12 +62,12 @@ typedef struct Builder {
     int64_t batch, tokens;
     int64_t reach;            /* cells the sequence touches */
     TensorId *parameter_ids;  /* by index of the parameter list; NO_TENSOR: not yet named */
-    TensorId *page_ids, *gradient_page_ids; /* a tensor a page */
     uint32_t dropout_streams; /* handed out so far */
-    TensorId token, position, cell, fraction, key;
+    TensorId token, target, order, position, cell, fraction, key, seed, at, first;
+    TensorId all_cells, all_fractions; /* gated streams: the whole geometry */
 } Builder;
 
-/* Names the inputs and pages; builder_end() frees what it allocated. */
+/* Names the inputs; builder_end() frees what it allocated. */
 wf_status builder_begin(Builder *builder);
 void builder_end(Builder *builder);
 
@@ -77,8 +77,8 @@ TensorId builder_parameter(Builder *builder, const char *format, ...) PRINTF_LIK
 /* The final LayerNorm's output [B,N,D] (spec §1, without the logits). */
 TensorId transformer_hidden(Builder *builder);
 
-/* logits [rows, V] of hidden rows, against the tied embedding. */
-TensorId transformer_logits(Builder *builder, TensorId hidden, int64_t rows);
+/* Logits against the tied embedding: of every token [B·N,V], or of each sequence's last [B,V]. */
+TensorId transformer_logits(Builder *builder, TensorId hidden, bool last_only);
 
 /* The evaluator for a configuration: `name` NULL or "auto" chooses scan for one-pole kernels in a
  * causal geometry, else fft. WF_ERROR_UNSUPPORTED, saying why, where the named one cannot serve. */

@@ -1,6 +1,6 @@
-/* All parameters as one sequence in one order, over as many pages as the device's largest allocation
- * demands. Values, gradients and both moments are four sequences of one layout: norm, AdamW and
- * checkpoints are single passes. A parameter never straddles a page. */
+/* All parameters as one sequence in one order, over as many pages as the device's largest
+ * allocation demands. Values, gradients and both moments are four sequences of one layout: norm,
+ * AdamW and checkpoints are single passes. A parameter never straddles a page. */
 #ifndef MODEL_SEQUENCE_H
 #define MODEL_SEQUENCE_H
 
@@ -36,6 +36,9 @@ wf_status sequence_create(const Layout *layout, const Limits *limits, const char
 wf_status sequence_allocate(Sequence *sequence, Device *device);
 void sequence_destroy(Sequence *sequence);
 int64_t sequence_bytes(const Sequence *sequence);
+
+/* Byte offset of a parameter in its page, whatever the device's element size. */
+int64_t sequence_offset(const Sequence *sequence, int parameter);
 
 /* One parameter's elements out or in. */
 wf_status sequence_read(const Sequence *sequence, int parameter, float *values);

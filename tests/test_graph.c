@@ -1,0 +1,344 @@
+/* Plans and hazards, without any device: random graphs are planned, and their memory is then played
+ * through unit by unit, so that a place given away too early is seen. */
+#include "base/rng.h"
+#include "graph/autodiff.h"
+#include "graph/hazards.h"
+#include "graph/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { UNIT = 64 }; /* bytes; the alignment of the plans below */
+
+static const Limits LIMITS = {.alignment = UNIT, .dtype_size = {4, 4}};
+
+static TensorId unary(Graph *graph, Op op, TensorId x)
+{
+    TensorId out = NO_TENSOR;
+    graph_append(graph, &(NodeParams){.op = op, .in = &x, .n_in = 1, .out = &out, .n_out = 1});
+    return out;
+}
+
+static TensorId binary(Graph *graph, Op op, TensorId a, TensorId b)
+{
+    TensorId out = NO_TENSOR;
+    graph_append(
+        graph,
+        &(NodeParams){.op = op, .in = (TensorId[]){a, b}, .n_in = 2, .out = &out, .n_out = 1});
+    return out;
+}
+
+/* A random mixture of elementwise ops over tensors [4, n] and views of them, ending in one output
+ * that depends on a parameter, and its gradient graph. */
+static Graph *random_graph(Rng *rng, Region *region)
+{
+    enum { TENSORS = 24 };
+    Graph *graph = graph_create();
+    int64_t n = 1 + (int64_t)rng_below(rng, 300);
+    int64_t bytes = round_up(16 * n, UNIT);
+    *region = (Region){.name = "parameters", .size = 3 * bytes};
+    TensorId gradient = graph_external(graph, "gradient", DTYPE_REAL, SHAPE(4, n), region, 0);
+    TensorId seed = graph_external(graph, "seed", DTYPE_REAL, SHAPE(4, n), region, bytes);
+    TensorId live[TENSORS];
+    live[0] = graph_parameter(graph, "p", SHAPE(4, n), region, 2 * bytes, gradient);
+    for (int i = 1; i < TENSORS; i++) {
+        TensorId a = live[rng_below(rng, (uint64_t)i)], b = live[rng_below(rng, (uint64_t)i)];
+        switch (rng_below(rng, 5)) {
+        case 0: live[i] = unary(graph, OP_GELU, a); break;
+        case 1: live[i] = binary(graph, OP_ADD, a, b); break;
+        case 2: live[i] = binary(graph, OP_GATE, a, b); break;
+        case 3: live[i] = unary(graph, OP_COPY, a); break;
+        default: {
+            TensorId planes = binary(graph, OP_FEATURE, a, b);
+            TensorId low = graph_view(graph, planes, SHAPE(2, n), 0);
+            TensorId high = graph_view(graph, planes, SHAPE(2, n), 2 * n);
+            live[i] = graph_activation(graph, "halves", DTYPE_REAL, SHAPE(4, n));
+            for (int half = 0; half < 2; half++) {
+                TensorId to = graph_view(graph, live[i], SHAPE(2, n), half * 2 * n);
+                TensorId in[] = {half ? low : high, low};
+                graph_append(
+                    graph,
+                    &(NodeParams){.op = OP_GATE, .in = in, .n_in = 2, .out = &to, .n_out = 1});
+            }
+        }
+        }
+    }
+    assert_int_equal(graph_status(graph), WF_OK);
+    assert_int_equal(graph_backward(graph, live[TENSORS - 1], seed), WF_OK);
+    return graph;
+}
+
+/* ---- playing a plan through ---- */
+
+typedef struct Memory {
+    TensorId **unit; /* [slab][unit]: the tensor whose current content lies there */
+} Memory;
+
+static TensorId root_of(const Graph *graph, TensorId id)
+{
+    TensorId base = graph->tensors[id].base;
+    return base == NO_TENSOR ? id : base;
+}
+
+/* Views need not start on a unit: the units a place touches belong to its root alone. */
+static bool holds(const Memory *memory, Place place, TensorId root)
+{
+    for (int64_t u = place.offset / UNIT; u < ceil_div(place.offset + place.size, UNIT); u++)
+        if (memory->unit[place.slab][u] != root) return false;
+    return true;
+}
+
+static void claim(Memory *memory, Place place, TensorId root)
+{
+    for (int64_t u = place.offset / UNIT; u < ceil_div(place.offset + place.size, UNIT); u++)
+        memory->unit[place.slab][u] = root;
+}
+
+/* Returns the number of reads that found another tensor's bytes. */
+static int play(const Plan *plan)
+{
+    const Graph *graph = plan->graph;
+    Memory memory = {calloc((size_t)plan->n_slabs, sizeof(TensorId *))};
+    for (int s = 0; s < plan->n_slabs; s++) {
+        int64_t units = ceil_div(plan->slabs[s]->size, UNIT) + 1;
+        memory.unit[s] = malloc((size_t)units * sizeof(TensorId));
+        for (int64_t u = 0; u < units; u++) memory.unit[s][u] = NO_TENSOR;
+    }
+    for (int i = 0; i < graph->n_tensors; i++)
+        if (graph->tensors[i].region && graph->tensors[i].base == NO_TENSOR)
+            claim(&memory, plan->places[i], i);
+    int bad = 0;
+    for (int n = 0; n < graph->n_nodes; n++) {
+        const Node *node = &graph->nodes[n];
+        for (int k = 0; k < node->n_in; k++)
+            if (node->in[k] != NO_TENSOR &&
+                !holds(&memory, plan->places[node->in[k]], root_of(graph, node->in[k])))
+                bad++;
+        for (int k = 0; k < node->n_out; k++) {
+            TensorId out = node->out[k];
+            if (out == NO_TENSOR) continue;
+            if ((node->accumulate >> k & 1u) &&
+                !holds(&memory, plan->places[out], root_of(graph, out)))
+                bad++;
+            claim(&memory, plan->places[out], root_of(graph, out));
+        }
+    }
+    for (int s = 0; s < plan->n_slabs; s++) free(memory.unit[s]);
+    free(memory.unit);
+    return bad;
+}
+
+static void plans_keep_what_is_still_read(void **state)
+{
+    (void)state;
+    Rng rng = {.seed = 11};
+    for (int round = 0; round < 200; round++) {
+        Region region;
+        Graph *graph = random_graph(&rng, &region);
+        Limits limits = LIMITS;
+        if (round % 2) limits.largest_allocation = 3 * round_up(region.size / 3, UNIT);
+        Plan *plan = NULL;
+        assert_int_equal(plan_create(graph, &limits, NULL, &plan), WF_OK);
+        assert_int_equal(play(plan), 0);
+        for (int s = plan->n_external; s < plan->n_slabs; s++)
+            if (limits.largest_allocation)
+                assert_true(plan->slabs[s]->size <= limits.largest_allocation);
+        plan_destroy(plan);
+        graph_destroy(graph);
+    }
+}
+
+static void a_place_given_away_too_early_is_seen(void **state)
+{
+    (void)state;
+    Rng rng = {.seed = 12};
+    Region region;
+    Graph *graph = random_graph(&rng, &region);
+    Plan *plan = NULL;
+    assert_int_equal(plan_create(graph, &LIMITS, NULL, &plan), WF_OK);
+    Place common = {.slab = plan->n_external, .offset = 0};
+    for (int i = 0; i < graph->n_tensors; i++)
+        if (!graph->tensors[i].region && graph->tensors[i].base == NO_TENSOR) {
+            common.size = plan->places[i].size;
+            plan->places[i] = common;
+        }
+    assert_int_not_equal(play(plan), 0);
+    plan_destroy(plan);
+    graph_destroy(graph);
+}
+
+static void places_are_reused(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 4096};
+    TensorId x = graph_external(graph, "x", DTYPE_REAL, SHAPE(1024), &region, 0);
+    for (int i = 0; i < 50; i++) x = unary(graph, OP_GELU, x);
+    Plan *plan = NULL;
+    assert_int_equal(plan_create(graph, &LIMITS, NULL, &plan), WF_OK);
+    assert_int_equal(plan_memory(plan), 4096); /* every link stands on the one before */
+    plan_destroy(plan);
+    graph_destroy(graph);
+}
+
+/* ---- hazards ---- */
+
+static void every_barrier_is_needed_and_enough(void **state)
+{
+    (void)state;
+    Rng rng = {.seed = 13};
+    for (int round = 0; round < 100; round++) {
+        Region region;
+        Graph *graph = random_graph(&rng, &region);
+        Plan *plan = NULL;
+        assert_int_equal(plan_create(graph, &LIMITS, NULL, &plan), WF_OK);
+        CommandList list = {0};
+        assert_int_equal(commands_from_plan(&list, plan), WF_OK);
+        assert_int_equal(hazards_derive(&list), WF_OK);
+        assert_int_equal(hazards_check(&list, plan), WF_OK);
+        int barriers = 0;
+        for (int c = 0; c < list.n_commands; c++) {
+            if (!list.commands[c].barrier) continue;
+            barriers++;
+            list.commands[c].barrier = false;
+            assert_int_equal(hazards_check(&list, plan), WF_ERROR_DEVICE);
+            list.commands[c].barrier = true;
+        }
+        assert_true(barriers > 0);
+        commands_free(&list);
+        plan_destroy(plan);
+        graph_destroy(graph);
+    }
+}
+
+static void unrelated_commands_need_no_barrier(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 1 << 16};
+    for (int i = 0; i < 8; i++)
+        unary(graph, OP_GELU,
+              graph_external(graph, "x", DTYPE_REAL, SHAPE(100), &region, i * 4096));
+    Plan *plan = NULL;
+    Limits apart = LIMITS;
+    assert_int_equal(plan_create(graph, &apart, NULL, &plan), WF_OK);
+    for (int n = 0; n < graph->n_nodes; n++) /* outputs on bytes of their own */
+        plan->places[graph->nodes[n].out[0]] =
+            (Place){.slab = plan->n_external, .offset = n * 4096, .size = 400};
+    CommandList list = {0};
+    assert_int_equal(commands_from_plan(&list, plan), WF_OK);
+    assert_int_equal(hazards_derive(&list), WF_OK);
+    for (int c = 0; c < list.n_commands; c++) assert_false(list.commands[c].barrier);
+    commands_free(&list);
+    plan_destroy(plan);
+    graph_destroy(graph);
+}
+
+/* ---- errors ---- */
+
+static void a_wrong_shape_is_named(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 4096};
+    graph_scope(graph, "layers.3.ffn");
+    TensorId a = graph_external(graph, "a", DTYPE_REAL, SHAPE(4, 5), &region, 0);
+    TensorId b = graph_external(graph, "b", DTYPE_REAL, SHAPE(4, 6), &region, 1024);
+    assert_int_equal(binary(graph, OP_ADD, a, b), NO_TENSOR);
+    assert_int_equal(graph_status(graph), WF_ERROR_ARGUMENT);
+    assert_non_null(strstr(wf_error_message(), "layers.3.ffn: add expects [4, 5]"));
+    assert_non_null(strstr(wf_error_message(), "[4, 6] (b)"));
+    assert_int_equal(unary(graph, OP_GELU, a), NO_TENSOR); /* the failure is sticky */
+    graph_destroy(graph);
+}
+
+static void a_view_stays_inside(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 4096};
+    TensorId a = graph_external(graph, "a", DTYPE_REAL, SHAPE(4, 5), &region, 0);
+    assert_int_equal(graph_view(graph, a, SHAPE(3, 5), 6), NO_TENSOR);
+    assert_int_equal(graph_status(graph), WF_ERROR_ARGUMENT);
+    graph_destroy(graph);
+}
+
+static void an_external_tensor_stays_in_its_region(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "small", .size = 64};
+    unary(graph, OP_GELU, graph_external(graph, "x", DTYPE_REAL, SHAPE(17), &region, 0));
+    Plan *plan = NULL;
+    assert_int_equal(plan_create(graph, &LIMITS, NULL, &plan), WF_ERROR_ARGUMENT);
+    assert_non_null(strstr(wf_error_message(), "small"));
+    graph_destroy(graph);
+}
+
+static void reading_the_unwritten_is_refused(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    unary(graph, OP_GELU, graph_activation(graph, "ghost", DTYPE_REAL, SHAPE(3)));
+    Plan *plan = NULL;
+    assert_int_equal(plan_create(graph, &LIMITS, NULL, &plan), WF_ERROR_ARGUMENT);
+    assert_non_null(strstr(wf_error_message(), "ghost"));
+    graph_destroy(graph);
+}
+
+static bool refuse_gelu(void *context, const Graph *graph, const Node *node)
+{
+    (void)context;
+    (void)graph;
+    return node->op != OP_GELU;
+}
+
+static void an_unsupported_op_is_named(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 64};
+    graph_scope(graph, "layers.0.ffn");
+    unary(graph, OP_GELU, graph_external(graph, "x", DTYPE_REAL, SHAPE(3), &region, 0));
+    Plan *plan = NULL;
+    PlanQueries queries = {.supports = refuse_gelu};
+    assert_int_equal(plan_create(graph, &LIMITS, &queries, &plan), WF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(wf_error_message(), "layers.0.ffn: this device cannot run gelu"));
+    graph_destroy(graph);
+}
+
+static void a_tensor_beyond_the_largest_allocation_is_refused(void **state)
+{
+    (void)state;
+    Graph *graph = graph_create();
+    Region region = {.name = "x", .size = 4096};
+    unary(graph, OP_GELU, graph_external(graph, "x", DTYPE_REAL, SHAPE(1024), &region, 0));
+    Limits limits = LIMITS;
+    limits.largest_allocation = 2048;
+    Plan *plan = NULL;
+    assert_int_equal(plan_create(graph, &limits, NULL, &plan), WF_ERROR_MEMORY);
+    graph_destroy(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans_keep_what_is_still_read),
+        cmocka_unit_test(a_place_given_away_too_early_is_seen),
+        cmocka_unit_test(places_are_reused),
+        cmocka_unit_test(every_barrier_is_needed_and_enough),
+        cmocka_unit_test(unrelated_commands_need_no_barrier),
+        cmocka_unit_test(a_wrong_shape_is_named),
+        cmocka_unit_test(a_view_stays_inside),
+        cmocka_unit_test(an_external_tensor_stays_in_its_region),
+        cmocka_unit_test(reading_the_unwritten_is_refused),
+        cmocka_unit_test(an_unsupported_op_is_named),
+        cmocka_unit_test(a_tensor_beyond_the_largest_allocation_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
