@@ -1,0 +1,82 @@
+#!/bin/sh
+# Installs what Wavefield needs to be built and tested on Debian 12 or newer (as root, or with sudo),
+# and fetches the VkFFT headers into the user's cache. Quiet; does nothing where all is present.
+#
+# The CUDA toolkit is optional and not installed here: where NVRTC is absent, the CUDA parts are left
+# out of the build and out of the tests.
+set -eu
+
+packages="
+    build-essential cmake pkg-config clang-format
+    libopenblas-dev libkissfft-dev libjansson-dev libcmocka-dev
+    libvulkan-dev glslc glslang-dev glslang-tools spirv-tools
+    mesa-vulkan-drivers vulkan-validationlayers chromium
+    ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd mesa-opencl-icd oclgrind
+    bible-kjv python3 python3-pip python3-setuptools python3-wheel"
+
+# The source distribution that carries VkFFT 1.3.4, and the version its header must state.
+vkfft_package=pyvkfft==2025.1.1
+vkfft_sha256=359648e089cac0e3c82fc685dc7b8a9e1a249b338dcd7c94677d68207c9842bb
+vkfft_version=10304
+vkfft_folder=${XDG_CACHE_HOME:-$HOME/.cache}/wavefield/vkfft
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+install_packages() {
+    command -v dpkg-query >/dev/null || die "this script knows Debian; elsewhere install:" $packages
+    missing=
+    for package in $packages; do
+        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+        installed*) ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+    [ -n "$missing" ] || return 0
+
+    echo "setup: installing$missing"
+    root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "run as root, or install sudo, to install:$missing"
+        root=sudo
+    fi
+    log=$(mktemp)
+    if ! { $root apt-get update -q &&
+        $root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -q -y --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install:$missing"
+    fi
+    rm -f "$log"
+}
+
+vkfft_is_good() {
+    grep -q "return $vkfft_version;" "$1/vkFFT.h" 2>/dev/null
+}
+
+# pip checks the hash. Asking it for a source distribution runs the package's set-up for its
+# metadata, which needs setuptools and nothing else: no isolated environment, no compiler.
+fetch_vkfft() {
+    vkfft_is_good "$vkfft_folder" && return 0
+    echo "setup: fetching VkFFT into $vkfft_folder"
+    mkdir -p "$(dirname "$vkfft_folder")"
+    work=$(mktemp -d "$vkfft_folder.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    python=/usr/bin/python3 # Debian's, which the packages above belong to
+    echo "$vkfft_package --hash=sha256:$vkfft_sha256" >"$work/requirements.txt"
+    "$python" -m pip download -q --disable-pip-version-check --no-deps --no-binary :all: \
+        --no-build-isolation -d "$work" -r "$work/requirements.txt" >"$work/log" 2>&1 ||
+        { tail -n 20 "$work/log" >&2; die "pip could not fetch $vkfft_package"; }
+    tar -xzf "$work"/pyvkfft-*.tar.gz -C "$work" --strip-components=3 --wildcards \
+        '*/src/VkFFT/vkFFT' '*/src/VkFFT/LICENSE'
+    vkfft_is_good "$work/vkFFT" || die "$vkfft_package does not hold VkFFT version $vkfft_version"
+    mv "$work/LICENSE" "$work/vkFFT/"
+    rm -rf "$vkfft_folder"
+    mv "$work/vkFFT" "$vkfft_folder"
+}
+
+install_packages
+fetch_vkfft
