@@ -27,6 +27,8 @@ struct wf_device {
     const Backend *backend;
     DeviceInfo info;
     Limits limits;
+    char id[32];        /* "vulkan:1"; this and the next are filled by wf_device_open() */
+    const char *reason; /* why "auto" chose it, "" when it was named */
 };
 struct Buffer {
     Device *device;
@@ -39,6 +41,7 @@ struct Program {
 
 struct Backend {
     const char *name; /* "cpu", "vulkan", … */
+    bool partial;     /* lacks ops that models need: "auto" does not choose it */
 
     /* Devices present, at most `capacity` of them into `infos`; *count is how many there are.
      * A missing loader or driver is *count = 0 and WF_OK, with the reason in wf_error_message(). */
