@@ -67,15 +67,10 @@ wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Ge
     return status;
 }
 
-static int64_t interference_count(const Config *config)
-{
-    return config->interference_interval ? config->num_layers / config->interference_interval : 0;
-}
-
 wf_status stream_state_layout(StreamState *state, const Config *config, const Limits *limits,
                               int64_t batch)
 {
-    int64_t layers = config->num_layers, modules = interference_count(config);
+    int64_t layers = config->num_layers, modules = config_interference_modules(config);
     int64_t heads = config->num_heads, width = config->embedding_dim / heads;
     *state = (StreamState){.region = {.name = "decoder state"}, .batch = batch};
     state->field = calloc((size_t)layers, sizeof *state->field);

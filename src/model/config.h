@@ -1,0 +1,40 @@
+/* The configuration of a model (spec §7, §8), as plain data. */
+#ifndef MODEL_CONFIG_H
+#define MODEL_CONFIG_H
+
+#include "field/geometry.h"
+#include "graph/ops.h"
+#include "wavefield/config.h"
+
+/* Where training of a preset starts (spec §7); other configurations get general values. */
+typedef struct TrainingDefaults {
+    double learning_rate, min_learning_rate, weight_decay;
+    int64_t warmup;           /* steps */
+    double qk_multiplier;     /* of the learning rate of the q, k, v (and gate) projection */
+    double kernel_multiplier; /* of wave_* and the spectral gate */
+} TrainingDefaults;
+
+typedef struct wf_config {
+    char preset[32]; /* the preset it started from, "" if none */
+    ModelVersion version;
+    int64_t vocab_size, embedding_dim, num_layers, num_heads, ffn_dim;
+    int64_t field_size, max_seq_len;
+    int64_t interference_interval; /* 0: none */
+    double dropout;
+    KernelNorm kernel_norm;
+    int64_t feature_map_depth;
+    bool cross_dim, spectral_gate, residual_scale, allow_leaky_geometry;
+    char tokenizer[32]; /* "byte", "char", …; "" unknown */
+    uint32_t given;     /* keys a file or override has set, by index of the key table */
+} Config;
+
+Geometry config_geometry(const Config *config);
+int64_t config_interference_modules(const Config *config);
+TrainingDefaults config_training(const Config *config);
+
+/* From the text of a config.json; `file` is for messages. */
+wf_status config_parse(const char *text, size_t length, const char *file, Config *out);
+/* The text of its config.json, NUL-terminated; the caller frees it. NULL: out of memory. */
+char *config_print(const Config *config);
+
+#endif
