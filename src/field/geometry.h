@@ -20,7 +20,7 @@ typedef struct Geometry {
     int64_t tokens; /* M, 1 … GEOMETRY_MAX */
 } Geometry;
 
-#define GEOMETRY_MAX ((int64_t)1 << 30)
+#define GEOMETRY_MAX ((int64_t)1 << 28)
 
 typedef struct TokenPlace {
     int32_t cell;    /* lo_i */
