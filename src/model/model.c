@@ -1,0 +1,242 @@
+#include "model/model.h"
+
+#include "model/builder.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+wf_status model_outline(Device *device, const wf_config *config, wf_model **out)
+{
+    TRY(wf_config_validate(config));
+    wf_model *model = calloc(1, sizeof *model);
+    if (!model) return fail(WF_ERROR_MEMORY, "out of memory for a model");
+    model->device = device;
+    wf_status status = wf_config_copy(config, &model->config);
+    if (!status) {
+        model->geometry = config_geometry(config);
+        status = parameters_create(config, &model->parameters);
+    }
+    if (!status) status = layout_create(&model->parameters, &device->limits, &model->layout);
+    if (!status)
+        status = sequence_create(&model->layout, &device->limits, "parameters", &model->values);
+    if (status) {
+        wf_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return WF_OK;
+}
+
+void wf_model_destroy(wf_model *model)
+{
+    if (!model) return;
+    sequence_destroy(&model->values);
+    layout_destroy(&model->layout);
+    parameters_destroy(&model->parameters);
+    wf_tokenizer_destroy(model->tokenizer);
+    wf_config_destroy(model->config);
+    free(model);
+}
+
+static wf_status initialise(wf_model *model, uint64_t seed)
+{
+    for (int i = 0; i < model->parameters.count; i++) {
+        const Parameter *parameter = &model->parameters.items[i];
+        float *values = malloc((size_t)shape_elements(parameter->shape) * sizeof *values);
+        if (!values) return fail(WF_ERROR_MEMORY, "out of memory for %s", parameter->name);
+        parameter_initialise(&model->parameters, i, seed, values);
+        wf_status status = sequence_write(&model->values, i, values);
+        free(values);
+        TRY(status);
+    }
+    return WF_OK;
+}
+
+wf_status wf_model_create(wf_device *device, const wf_config *config, uint64_t seed, wf_model **out)
+{
+    wf_model *model;
+    TRY(model_outline(device, config, &model));
+    wf_status status = sequence_allocate(&model->values, device);
+    if (!status) status = initialise(model, seed);
+    if (status) {
+        wf_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return WF_OK;
+}
+
+/* ---- what a model is ---- */
+
+const wf_config *wf_model_config(const wf_model *model)
+{
+    return model->config;
+}
+
+const wf_tokenizer *wf_model_tokenizer(const wf_model *model)
+{
+    return model->tokenizer;
+}
+
+wf_status wf_model_set_tokenizer(wf_model *model, wf_tokenizer *tokenizer)
+{
+    int64_t has = model->config->vocab_size, needs = wf_tokenizer_vocabulary(tokenizer);
+    if (needs > has)
+        return fail(WF_ERROR_ARGUMENT,
+                    "the tokenizer has %lld tokens, the model's vocab_size is %lld",
+                    (long long)needs, (long long)has);
+    wf_tokenizer_destroy(model->tokenizer);
+    model->tokenizer = tokenizer;
+    return WF_OK;
+}
+
+int wf_model_parameter_count(const wf_model *model)
+{
+    return model->parameters.count;
+}
+
+wf_status wf_model_parameter(const wf_model *model, int index, wf_parameter_info *info)
+{
+    if (index < 0 || index >= model->parameters.count)
+        return fail(WF_ERROR_ARGUMENT, "parameter %d: the model has %d", index,
+                    model->parameters.count);
+    const Parameter *parameter = &model->parameters.items[index];
+    *info = (wf_parameter_info){.name = parameter->name, .rank = parameter->shape.rank};
+    for (int i = 0; i < info->rank; i++) info->dims[i] = parameter->shape.dim[i];
+    info->elements = shape_elements(parameter->shape);
+    return WF_OK;
+}
+
+static wf_status find(const wf_model *model, const char *name, int *index)
+{
+    *index = parameters_find(&model->parameters, name);
+    if (*index >= 0) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT, "the model has no parameter \"%s\"", name);
+}
+
+wf_status wf_model_read(const wf_model *model, const char *name, float *values)
+{
+    int index;
+    TRY(find(model, name, &index));
+    return sequence_read(&model->values, index, values);
+}
+
+wf_status wf_model_write(wf_model *model, const char *name, const float *values)
+{
+    int index;
+    TRY(find(model, name, &index));
+    return sequence_write(&model->values, index, values);
+}
+
+wf_status model_check_tokens(const wf_model *model, const int32_t *tokens, int64_t n)
+{
+    int64_t vocabulary = model->config->vocab_size;
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= vocabulary)
+            return fail(
+                WF_ERROR_ARGUMENT, "token %lld is %d, outside the vocabulary of %lld (0 to %lld)",
+                (long long)i, (int)tokens[i], (long long)vocabulary, (long long)(vocabulary - 1));
+    return WF_OK;
+}
+
+/* ---- running one ---- */
+
+wf_status model_evaluator(const Config *config, const char *name, FieldEvaluator *out)
+{
+    Geometry geometry = config_geometry(config);
+    bool causal = geometry_causal(&geometry, NULL);
+    if (!name || strcmp(name, "auto") == 0) {
+        *out = config->spectral_gate || !causal ? FIELD_FFT : FIELD_SCAN;
+        return WF_OK;
+    }
+    static const char *const names[] = {
+        [FIELD_SCAN] = "scan", [FIELD_FFT] = "fft", [FIELD_DIRECT] = "direct"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *out = (FieldEvaluator)i;
+        if (i == FIELD_SCAN && config->spectral_gate)
+            return fail(WF_ERROR_UNSUPPORTED,
+                        "a gated kernel has no pole to scan by: choose \"fft\" or \"direct\"");
+        if (i == FIELD_SCAN && !causal)
+            return fail(WF_ERROR_UNSUPPORTED,
+                        "the scan goes from token to token and needs a causal geometry: choose "
+                        "\"fft\" or \"direct\"");
+        return WF_OK;
+    }
+    return fail(WF_ERROR_ARGUMENT, "evaluator \"%s\": expected auto, scan, fft or direct", name);
+}
+
+/* A run of whole sequences that gives every token's logits. */
+typedef struct LogitsRun {
+    ModelInputs inputs;
+    Graph *graph;
+    Plan *plan;
+    Program *program;
+    Region result;
+} LogitsRun;
+
+static wf_status logits_graph(LogitsRun *run, const wf_model *model, FieldEvaluator evaluator)
+{
+    const Config *config = model->config;
+    run->graph = graph_create();
+    TRY(graph_status(run->graph));
+    Builder builder = {.graph = run->graph,
+                       .config = config,
+                       .parameters = &model->parameters,
+                       .values = &model->values,
+                       .inputs = &run->inputs,
+                       .evaluator = evaluator};
+    TRY(builder_begin(&builder));
+    TensorId logits = transformer_logits(&builder, transformer_hidden(&builder), false);
+    builder_end(&builder);
+    TRY(graph_status(run->graph));
+    Shape shape = graph_shape(run->graph, logits);
+    run->result = (Region){.name = "logits"};
+    region_append(&run->result, &model->device->limits, DTYPE_REAL, shape);
+    TensorId result = graph_external(run->graph, "logits", DTYPE_REAL, shape, &run->result, 0);
+    graph_append(
+        run->graph,
+        &(NodeParams){.op = OP_COPY, .in = &logits, .n_in = 1, .out = &result, .n_out = 1});
+    return graph_status(run->graph);
+}
+
+static wf_status logits_run(LogitsRun *run, wf_model *model, const int32_t *tokens, float *logits)
+{
+    Device *device = model->device;
+    const Config *config = model->config;
+    int64_t n = run->inputs.batch * run->inputs.tokens;
+    TRY(device_plan_create(device, run->graph, &run->plan));
+    TRY(device_allocate(device, &run->inputs.region));
+    TRY(device_clear(&run->inputs.region));
+    TRY(device_allocate(device, &run->result));
+    TRY(device_plan_allocate(device, run->plan));
+    TRY(device->backend->program_create(device, run->plan, &run->program));
+    TRY(model_inputs_place(&run->inputs, config, &model->geometry, 0));
+    TRY(device_write_ints(&run->inputs.region, run->inputs.token, tokens, n));
+    TRY(device->backend->program_run(run->program));
+    return device_read_floats(&run->result, 0, logits, n * config->vocab_size);
+}
+
+wf_status wf_model_logits(wf_model *model, const int32_t *tokens, int64_t batch, int64_t n,
+                          const char *evaluator, float *logits)
+{
+    FieldEvaluator choice;
+    TRY(model_evaluator(model->config, evaluator, &choice));
+    if (batch < 1 || n < 1)
+        return fail(WF_ERROR_ARGUMENT,
+                    "logits of %lld sequences of %lld tokens: at least 1 of each", (long long)batch,
+                    (long long)n);
+    TRY(model_check_tokens(model, tokens, batch * n));
+    LogitsRun run = {0};
+    model_inputs_layout(&run.inputs, model->config, &model->device->limits, batch, n);
+    wf_status status = logits_graph(&run, model, choice);
+    if (!status) status = logits_run(&run, model, tokens, logits);
+    if (run.program) model->device->backend->program_destroy(run.program);
+    if (run.plan) device_plan_release(run.plan);
+    plan_destroy(run.plan);
+    graph_destroy(run.graph);
+    device_release(&run.result);
+    device_release(&run.inputs.region);
+    return status;
+}
