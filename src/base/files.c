@@ -1,0 +1,387 @@
+#include "base/files.h"
+
+#include "base/array.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char PART[] = ".part";
+
+static wf_status fail_errno(const char *path, const char *what)
+{
+    int error = errno;
+    return fail(error == ENOMEM ? WF_ERROR_MEMORY : WF_ERROR_IO, "%s: cannot %s: %s", path, what,
+                strerror(error));
+}
+
+static wf_status out_of_memory(const char *path)
+{
+    return fail(WF_ERROR_MEMORY, "%s: out of memory", path);
+}
+
+bool file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool folder_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* ---- reading ---- */
+
+static wf_status open_to_read(const char *path, int *file, size_t *size)
+{
+    struct stat info;
+    *file = open(path, O_RDONLY | O_CLOEXEC);
+    if (*file < 0) return fail_errno(path, "open");
+    wf_status status = WF_OK;
+    if (fstat(*file, &info))
+        status = fail_errno(path, "inspect");
+    else if (!S_ISREG(info.st_mode))
+        status = fail(WF_ERROR_IO, "%s: not a plain file", path);
+    else
+        *size = (size_t)info.st_size;
+    if (status) close(*file);
+    return status;
+}
+
+static wf_status read_all(int file, const char *path, char *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(file, data + done, size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_errno(path, "read");
+        if (n == 0) return fail(WF_ERROR_IO, "%s: became shorter while it was read", path);
+        done += (size_t)n;
+    }
+    return WF_OK;
+}
+
+wf_status file_read(const char *path, size_t limit, char **data, size_t *size)
+{
+    int file;
+    size_t length;
+    TRY(open_to_read(path, &file, &length));
+    wf_status status = WF_OK;
+    char *bytes = NULL;
+    if (length > limit)
+        status =
+            fail(WF_ERROR_FORMAT, "%s: has %zu bytes, expected at most %zu", path, length, limit);
+    else if (!(bytes = malloc(length + 1)))
+        status = out_of_memory(path);
+    else
+        status = read_all(file, path, bytes, length);
+    close(file);
+    if (status) {
+        free(bytes);
+        return status;
+    }
+    bytes[length] = 0;
+    *data = bytes;
+    *size = length;
+    return WF_OK;
+}
+
+wf_status file_map(const char *path, FileMap *out)
+{
+    int file;
+    size_t size;
+    TRY(open_to_read(path, &file, &size));
+    void *data = NULL;
+    if (size > 0) data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+    wf_status status = data == MAP_FAILED ? fail_errno(path, "map into memory") : WF_OK;
+    close(file);
+    if (!status) *out = (FileMap){data, size};
+    return status;
+}
+
+void file_unmap(FileMap *map)
+{
+    if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (FileMap){0};
+}
+
+/* ---- writing ---- */
+
+struct FileWriter {
+    char *path, *part;
+    int file;
+    int64_t expected, written; /* bytes */
+    wf_status failure;
+};
+
+static void writer_free(FileWriter *writer)
+{
+    if (writer->file >= 0) close(writer->file);
+    free(writer->path);
+    free(writer->part);
+    free(writer);
+}
+
+wf_status file_writer_create(const char *path, int64_t size, FileWriter **out)
+{
+    FileWriter *writer = calloc(1, sizeof *writer);
+    if (!writer) return out_of_memory(path);
+    writer->file = -1;
+    writer->expected = size;
+    writer->path = strdup(path);
+    writer->part = malloc(strlen(path) + sizeof PART);
+    wf_status status = WF_OK;
+    if (!writer->path || !writer->part) {
+        status = out_of_memory(path);
+    } else {
+        strcpy(writer->part, path);
+        strcat(writer->part, PART);
+        writer->file = open(writer->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (writer->file < 0) status = fail_errno(writer->part, "create");
+    }
+    if (status) {
+        writer_free(writer);
+        return status;
+    }
+    *out = writer;
+    return WF_OK;
+}
+
+/* "…: cannot write: No space left on device (12 of 4096 bytes written; the file is as it was)" */
+static wf_status writer_fail(FileWriter *writer, const char *what)
+{
+    int error = errno;
+    char needed[32] = "";
+    if (writer->expected > 0)
+        snprintf(needed, sizeof needed, " of %lld", (long long)writer->expected);
+    writer->failure = WF_ERROR_IO;
+    return fail(WF_ERROR_IO,
+                "%s: cannot %s: %s (%lld%s bytes written; what was there before is untouched)",
+                writer->path, what, strerror(error), (long long)writer->written, needed);
+}
+
+wf_status file_writer_write(FileWriter *writer, const void *data, size_t size)
+{
+    const char *bytes = data;
+    if (writer->failure) return writer->failure;
+    while (size > 0) {
+        ssize_t n = write(writer->file, bytes, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return writer_fail(writer, "write");
+        bytes += n;
+        size -= (size_t)n;
+        writer->written += n;
+    }
+    return WF_OK;
+}
+
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static wf_status sync_parent(const char *path)
+{
+    char *parent = parent_of(path);
+    if (!parent) return out_of_memory(path);
+    wf_status status = folder_sync(parent);
+    free(parent);
+    return status;
+}
+
+static wf_status writer_finish(FileWriter *writer)
+{
+    if (writer->failure) return writer->failure;
+    if (fsync(writer->file)) return writer_fail(writer, "synchronise");
+    int file = writer->file;
+    writer->file = -1;
+    if (close(file)) return writer_fail(writer, "close");
+    if (rename(writer->part, writer->path)) return writer_fail(writer, "put in place");
+    return WF_OK;
+}
+
+wf_status file_writer_commit(FileWriter *writer)
+{
+    wf_status status = writer_finish(writer);
+    if (status) {
+        file_writer_discard(writer);
+        return status;
+    }
+    status = sync_parent(writer->path);
+    writer_free(writer);
+    return status;
+}
+
+void file_writer_discard(FileWriter *writer)
+{
+    if (!writer) return;
+    unlink(writer->part);
+    writer_free(writer);
+}
+
+wf_status file_write_atomic(const char *path, const void *data, size_t size)
+{
+    FileWriter *writer;
+    TRY(file_writer_create(path, (int64_t)size, &writer));
+    /* A failed write is remembered and comes back from the commit, message unchanged. */
+    (void)file_writer_write(writer, data, size);
+    return file_writer_commit(writer);
+}
+
+wf_status file_rename(const char *from, const char *to)
+{
+    if (rename(from, to))
+        return fail(WF_ERROR_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return sync_parent(to);
+}
+
+/* ---- folders ---- */
+
+char *path_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder), size = length + strlen(name) + 2;
+    const char *between = length && folder[length - 1] != '/' ? "/" : "";
+    char *path = malloc(size);
+    if (path) snprintf(path, size, "%s%s%s", folder, between, name);
+    return path;
+}
+
+/* Makes one folder whose parent exists. */
+static wf_status make_one(const char *path)
+{
+    if (mkdir(path, 0777) == 0) return sync_parent(path);
+    int error = errno;
+    if (folder_exists(path)) return WF_OK;
+    errno = error;
+    return fail_errno(path, "make the folder");
+}
+
+wf_status folder_make(const char *path)
+{
+    char *prefix = strdup(path);
+    if (!prefix) return out_of_memory(path);
+    size_t length = strlen(prefix);
+    while (length > 1 && prefix[length - 1] == '/') prefix[--length] = 0;
+    wf_status status = length ? WF_OK : fail(WF_ERROR_ARGUMENT, "a folder's name is empty");
+    for (size_t i = 1; i < length && !status; i++) {
+        if (prefix[i] != '/' || prefix[i - 1] == '/') continue;
+        prefix[i] = 0;
+        if (!folder_exists(prefix)) status = make_one(prefix);
+        prefix[i] = '/';
+    }
+    if (!status && !folder_exists(prefix)) status = make_one(prefix);
+    free(prefix);
+    return status;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static wf_status list_entries(DIR *folder, const char *path, FolderList *list)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry) return errno ? fail_errno(path, "list the folder") : WF_OK;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (!array_reserve((void **)&list->names, list->count, &list->capacity, sizeof(char *)))
+            return out_of_memory(path);
+        list->names[list->count] = strdup(entry->d_name);
+        if (!list->names[list->count]) return out_of_memory(path);
+        list->count++;
+    }
+}
+
+wf_status folder_list(const char *path, FolderList *out)
+{
+    DIR *folder = opendir(path);
+    if (!folder) return fail_errno(path, "list the folder");
+    FolderList list = {0};
+    wf_status status = list_entries(folder, path, &list);
+    closedir(folder);
+    if (status) {
+        folder_list_destroy(&list);
+        return status;
+    }
+    if (list.count) qsort(list.names, (size_t)list.count, sizeof *list.names, compare_names);
+    *out = list;
+    return WF_OK;
+}
+
+void folder_list_destroy(FolderList *list)
+{
+    for (int i = 0; i < list->count; i++) free(list->names[i]);
+    free(list->names);
+    *list = (FolderList){0};
+}
+
+wf_status folder_sync(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return fail_errno(path, "open the folder");
+    /* Some file systems have nothing to synchronise for a folder and say EINVAL. */
+    bool failed = fsync(folder) && errno != EINVAL;
+    wf_status status = failed ? fail_errno(path, "synchronise the folder") : WF_OK;
+    close(folder);
+    return status;
+}
+
+static bool is_named(const char *name, const char *const *names, int n_names)
+{
+    for (int i = 0; i < n_names; i++) {
+        size_t length = strlen(names[i]);
+        if (strncmp(name, names[i], length)) continue;
+        if (!name[length] || strcmp(name + length, PART) == 0) return true;
+    }
+    return false;
+}
+
+/* Whether every entry is a plain file of one of the names. */
+static wf_status check_removable(const char *path, const FolderList *list, const char *const *names,
+                                 int n_names)
+{
+    for (int i = 0; i < list->count; i++) {
+        char *file = path_join(path, list->names[i]);
+        if (!file) return out_of_memory(path);
+        struct stat info;
+        bool plain = lstat(file, &info) == 0 && S_ISREG(info.st_mode);
+        free(file);
+        if (!plain || !is_named(list->names[i], names, n_names))
+            return fail(WF_ERROR_IO, "%s: not removed: it also holds \"%s\", which is not ours",
+                        path, list->names[i]);
+    }
+    return WF_OK;
+}
+
+static wf_status remove_entries(const char *path, const FolderList *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        char *file = path_join(path, list->names[i]);
+        if (!file) return out_of_memory(path);
+        wf_status status = unlink(file) ? fail_errno(file, "remove") : WF_OK;
+        free(file);
+        if (status) return status;
+    }
+    return rmdir(path) ? fail_errno(path, "remove the folder") : WF_OK;
+}
+
+wf_status folder_remove(const char *path, const char *const *names, int n_names)
+{
+    FolderList list;
+    TRY(folder_list(path, &list));
+    wf_status status = check_removable(path, &list, names, n_names);
+    if (!status) status = remove_entries(path, &list);
+    folder_list_destroy(&list);
+    return status;
+}

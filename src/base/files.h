@@ -1,0 +1,67 @@
+/* Files and folders. A file is replaced whole or not at all: its new content is written beside it,
+ * synchronised, and renamed over it. Messages name the path and the operating system's reason. */
+#ifndef BASE_FILES_H
+#define BASE_FILES_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool file_exists(const char *path); /* of any kind */
+bool folder_exists(const char *path);
+
+/* A whole file, NUL-terminated after *size bytes; the caller frees *data. WF_ERROR_FORMAT if it is
+ * larger than `limit` bytes. */
+wf_status file_read(const char *path, size_t limit, char **data, size_t *size);
+
+/* A file's bytes in memory, read-only, loaded as they are touched. */
+typedef struct FileMap {
+    const uint8_t *data; /* NULL for an empty file */
+    size_t size;
+} FileMap;
+
+wf_status file_map(const char *path, FileMap *out);
+void file_unmap(FileMap *map);
+
+/* A file being written beside `path`, as PATH.part. */
+typedef struct FileWriter FileWriter;
+
+/* `size` is the number of bytes that will come, for messages; 0: unknown. */
+wf_status file_writer_create(const char *path, int64_t size, FileWriter **out);
+/* A failure is remembered: file_writer_commit() returns it again. */
+wf_status file_writer_write(FileWriter *writer, const void *data, size_t size);
+/* Puts the file in place and frees the writer. On failure the old file is left as it was. */
+wf_status file_writer_commit(FileWriter *writer);
+/* Gives up: removes what was written and frees the writer. NULL is allowed. */
+void file_writer_discard(FileWriter *writer);
+
+wf_status file_write_atomic(const char *path, const void *data, size_t size);
+
+/* Renames a file or folder, replacing what a rename may replace, and synchronises the parent. */
+wf_status file_rename(const char *from, const char *to);
+
+/* "folder/name"; the caller frees it. NULL: out of memory. */
+char *path_join(const char *folder, const char *name);
+
+/* Makes the folder and those above it, if absent. */
+wf_status folder_make(const char *path);
+
+/* The names in a folder, sorted, without "." and ".."; freed by folder_list_destroy(). */
+typedef struct FolderList {
+    char **names;
+    int count, capacity;
+} FolderList;
+
+wf_status folder_list(const char *path, FolderList *out);
+void folder_list_destroy(FolderList *list);
+
+/* Makes the folder's entries durable. */
+wf_status folder_sync(const char *path);
+
+/* Removes a folder if it holds nothing but plain files of the given names (or unfinished .part
+ * files of them). If there is anything else, removes nothing and names it. */
+wf_status folder_remove(const char *path, const char *const *names, int n_names);
+
+#endif
