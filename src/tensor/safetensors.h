@@ -15,6 +15,7 @@ typedef enum FileDType {
     FILE_I8,
     FILE_F8_E5M2,
     FILE_F8_E4M3,
+    FILE_F8_E8M0,
     FILE_I16,
     FILE_U16,
     FILE_F16,
@@ -25,6 +26,7 @@ typedef enum FileDType {
     FILE_I64,
     FILE_U64,
     FILE_F64,
+    FILE_C64,
     FILE_DTYPE_COUNT
 } FileDType;
 
