@@ -1,0 +1,63 @@
+# Makes one kernel's self-contained sources.
+#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4 -DOUT=DIR -P assemble.cmake
+# Writes, in OUT, with every #include resolved:
+#   NAME.glsl   for glslc
+#   NAME.text   C string literals: the kernel for OpenCL C and CUDA, to follow prelude.text
+#   NAME.entry  the KERNEL line, as KERNEL_ENTRY(NAME_IN_CAPITALS, name, …) for the host
+# With NAME=prelude only NAME.text: the headers that every kernel shares.
+cmake_minimum_required(VERSION 3.22)
+get_filename_component(folder ${FILE} DIRECTORY)
+string(TOUPPER ${NAME} capitals)
+
+function(resolve_includes text out)
+  while(text MATCHES "#include \"([^\"]+)\"[^\n]*\n")
+    set(line "${CMAKE_MATCH_0}")
+    file(READ ${folder}/${CMAKE_MATCH_1} included)
+    string(REPLACE "${line}" "${included}" text "${text}")
+  endwhile()
+  set(${out} "${text}" PARENT_SCOPE)
+endfunction()
+
+function(write_literal path text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\"" text "${text}")
+  file(WRITE ${path} "\"${text}\"\n")
+endfunction()
+
+file(READ ${FILE} text)
+if(NAME STREQUAL "prelude")
+  resolve_includes("${text}" text)
+  write_literal(${OUT}/${NAME}.text "${text}")
+  return()
+endif()
+
+get_filename_component(base ${FILE} NAME_WE)
+string(REPLACE "KERNEL(${base}," "KERNEL(${NAME}," text "${text}")
+string(FIND "${text}" "\nKERNEL(${NAME}," begin)
+if(begin EQUAL -1)
+  message(FATAL_ERROR "${FILE}: no line KERNEL(${base}, …)")
+endif()
+math(EXPR begin "${begin} + 8")
+string(SUBSTRING "${text}" ${begin} -1 entry)
+string(REGEX REPLACE "\n(SHARED\\(|BODY).*" "\n" entry "${entry}")
+file(WRITE ${OUT}/${NAME}.entry "KERNEL_ENTRY(${capitals}, ${entry}")
+
+string(REPLACE "," ";" defines "${DEFINES}")
+set(before "")
+set(after "")
+foreach(define IN LISTS defines)
+  string(REPLACE "=" ";" pair "${define}")
+  list(GET pair 0 macro)
+  list(GET pair 1 value)
+  string(APPEND before "#define ${macro} ${value}\n")
+  string(APPEND after "#undef ${macro}\n")
+endforeach()
+set(text "${before}${text}${after}")
+
+set(glsl "#extension GL_EXT_buffer_reference : require\n${text}")
+resolve_includes("${glsl}" glsl)
+file(WRITE ${OUT}/${NAME}.glsl "${glsl}")
+# Shared headers stand in prelude.text, once for all kernels.
+string(REGEX REPLACE "#include \"[^\"]+\"[^\n]*\n" "" text "${text}")
+write_literal(${OUT}/${NAME}.text "${text}")

@@ -1,0 +1,2 @@
+/* The headers that kernels share, in order. */
+#include "dialect.h"
