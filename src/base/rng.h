@@ -27,6 +27,15 @@ static inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], 
     out[3] = c3;
 }
 
+/* Streams of one seed by use, so that no two uses draw the same numbers. Dropout counts steps where
+ * these have their upper bit, and never gets there. */
+typedef enum RngUse { RNG_INITIAL_VALUES, RNG_DATA, RNG_SAMPLING } RngUse;
+
+static inline uint64_t rng_stream(RngUse use, uint32_t number)
+{
+    return (uint64_t)(0x80000000u | (uint32_t)use) << 32 | number;
+}
+
 /* A stream of numbers. Plain data: saving the three fields and restoring them continues it. Every
  * draw takes one Philox block: counter {counter lo, hi, stream lo, hi}, key {seed lo, hi}. */
 typedef struct Rng {

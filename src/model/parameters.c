@@ -254,7 +254,7 @@ void parameter_initialise(const ParameterList *list, int index, uint64_t seed, f
     const Parameter *parameter = &list->items[index];
     const Initial *initial = &parameter->initial;
     int64_t n = shape_elements(parameter->shape);
-    Rng rng = {.seed = seed, .stream = (uint64_t)index};
+    Rng rng = {.seed = seed, .stream = rng_stream(RNG_INITIAL_VALUES, (uint32_t)index)};
     switch (initial->kind) {
     case INITIAL_CONSTANT:
         for (int64_t i = 0; i < n; i++) values[i] = (float)initial->a;

@@ -1,0 +1,183 @@
+/* One token a Unicode character (code point). */
+#include "base/files.h"
+#include "base/text.h"
+#include "data/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_CODES = 0x110000 };
+
+typedef struct Character {
+    char bytes[4]; /* UTF-8 */
+    uint8_t length;
+} Character;
+
+typedef struct Characters {
+    Character *items;       /* [vocabulary] */
+    int32_t token[N_CODES]; /* by code point; -1: none */
+} Characters;
+
+static wf_status characters_create(Characters **out)
+{
+    Characters *characters = malloc(sizeof *characters);
+    if (!characters) return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
+    characters->items = NULL;
+    memset(characters->token, 0xff, sizeof characters->token);
+    *out = characters;
+    return WF_OK;
+}
+
+static void destroy(wf_tokenizer *tokenizer)
+{
+    Characters *characters = tokenizer->data;
+    if (!characters) return;
+    free(characters->items);
+    free(characters);
+}
+
+static wf_status fail_invalid(size_t offset)
+{
+    return fail(WF_ERROR_FORMAT, "byte %zu is not valid UTF-8", offset);
+}
+
+/* Marks the characters of a text in token[]. */
+static wf_status mark(Characters *characters, const char *path)
+{
+    FileMap map;
+    TRY(file_map(path, &map));
+    const char *text = (const char *)map.data;
+    wf_status status = WF_OK;
+    for (size_t at = 0; at < map.size;) {
+        uint32_t code;
+        int n = utf8_decode(text + at, map.size - at, &code);
+        if (n == 0) {
+            status = fail_within(fail_invalid(at), "%s", path);
+            break;
+        }
+        characters->token[code] = 0;
+        at += (size_t)n;
+    }
+    file_unmap(&map);
+    return status;
+}
+
+static Character character(uint32_t code)
+{
+    Character c = {.length = 0};
+    c.length = (uint8_t)utf8_encode(code, c.bytes);
+    return c;
+}
+
+/* Numbers the marked characters in the order of their code points. */
+static wf_status number(wf_tokenizer *tokenizer, Characters *characters)
+{
+    int32_t count = 0;
+    for (int32_t code = 0; code < N_CODES; code++)
+        if (characters->token[code] >= 0) characters->token[code] = count++;
+    characters->items = calloc((size_t)count + 1, sizeof *characters->items);
+    if (!characters->items) return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
+    for (int32_t code = 0; code < N_CODES; code++)
+        if (characters->token[code] >= 0)
+            characters->items[characters->token[code]] = character((uint32_t)code);
+    tokenizer->vocabulary = count;
+    return WF_OK;
+}
+
+static wf_status create(wf_tokenizer *tokenizer, const char *const *files, int n_files)
+{
+    Characters *characters;
+    TRY(characters_create(&characters));
+    tokenizer->data = characters;
+    for (int i = 0; i < n_files; i++) TRY(mark(characters, files[i]));
+    TRY(number(tokenizer, characters));
+    if (tokenizer->vocabulary == 0)
+        return fail(WF_ERROR_FORMAT, "a \"char\" tokenizer is made from text; there is none%s%s",
+                    n_files ? " in " : "", n_files ? files[0] : "");
+    return WF_OK;
+}
+
+static wf_status parse(wf_tokenizer *tokenizer, const json_t *object, const char *file)
+{
+    Characters *characters;
+    const json_t *list = json_object_get(object, "characters");
+    const char *text = json_string_value(list);
+    size_t length = json_string_length(list);
+    if (!text || length == 0)
+        return fail(WF_ERROR_FORMAT, "%s: type \"char\" needs \"characters\", a string of them",
+                    file);
+    TRY(characters_create(&characters));
+    tokenizer->data = characters;
+    characters->items = calloc(length, sizeof *characters->items);
+    if (!characters->items) return fail(WF_ERROR_MEMORY, "%s: out of memory", file);
+    int32_t count = 0;
+    for (size_t at = 0; at < length;) {
+        uint32_t code;
+        int n = utf8_decode(text + at, length - at, &code);
+        if (n == 0) return fail(WF_ERROR_FORMAT, "%s: \"characters\" are not valid UTF-8", file);
+        if (characters->token[code] >= 0)
+            return fail(WF_ERROR_FORMAT, "%s: \"characters\": U+%04X stands there twice", file,
+                        (unsigned)code);
+        characters->token[code] = count;
+        characters->items[count++] = character(code);
+        at += (size_t)n;
+    }
+    tokenizer->vocabulary = count;
+    return WF_OK;
+}
+
+static bool print(const wf_tokenizer *tokenizer, json_t *object)
+{
+    const Characters *characters = tokenizer->data;
+    Text text = {0};
+    for (int64_t i = 0; i < tokenizer->vocabulary; i++)
+        text_append_bytes(&text, characters->items[i].bytes, characters->items[i].length);
+    bool ok = !text.failed &&
+              json_object_set_new(object, "characters", json_stringn(text.data, text.length)) == 0;
+    text_destroy(&text);
+    return ok;
+}
+
+static wf_status fail_unknown(uint32_t code, const char *bytes, int n, size_t offset)
+{
+    bool visible = code > 0x20 && code != 0x7F;
+    return fail(WF_ERROR_FORMAT,
+                "byte %zu: the character U+%04X%s%.*s%s is not in the tokenizer's vocabulary",
+                offset, (unsigned)code, visible ? " \"" : "", visible ? n : 0, bytes,
+                visible ? "\"" : "");
+}
+
+static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t length,
+                        int32_t *tokens, size_t capacity, size_t *count)
+{
+    const Characters *characters = tokenizer->data;
+    size_t used = 0;
+    for (size_t at = 0; at < length; used++) {
+        uint32_t code;
+        int n = utf8_decode(text + at, length - at, &code);
+        if (n == 0) return fail_invalid(at);
+        if (characters->token[code] < 0) return fail_unknown(code, text + at, n, at);
+        if (used == capacity)
+            return fail(WF_ERROR_ARGUMENT, "room for %zu tokens, the text of %zu bytes has more",
+                        capacity, length);
+        tokens[used] = characters->token[code];
+        at += (size_t)n;
+    }
+    *count = used;
+    return WF_OK;
+}
+
+static void piece(const wf_tokenizer *tokenizer, int32_t token, const char **text, size_t *length)
+{
+    const Characters *characters = tokenizer->data;
+    *text = characters->items[token].bytes;
+    *length = characters->items[token].length;
+}
+
+const TokenizerType tokenizer_char = {.name = "char",
+                                      .create = create,
+                                      .parse = parse,
+                                      .print = print,
+                                      .destroy = destroy,
+                                      .encode = encode,
+                                      .piece = piece};
