@@ -1,0 +1,260 @@
+/* A model as a folder (spec §8): config.json, model.safetensors, tokenizer.json. */
+#include "model/model.h"
+
+#include "base/files.h"
+#include "tensor/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- saving ---- */
+
+static wf_status declare_parameters(SafeTensorsWriter *writer, const wf_model *model)
+{
+    TRY(safetensors_writer_metadata(writer, "format", "pt"));
+    for (int i = 0; i < model->parameters.count; i++) {
+        const Parameter *parameter = &model->parameters.items[i];
+        TRY(safetensors_writer_declare(writer, parameter->name, FILE_F32, parameter->shape));
+    }
+    return WF_OK;
+}
+
+static wf_status write_parameters(SafeTensorsWriter *writer, const wf_model *model)
+{
+    for (int i = 0; i < model->parameters.count; i++) {
+        size_t n = (size_t)shape_elements(model->parameters.items[i].shape);
+        float *values = malloc(n * sizeof *values);
+        if (!values)
+            return fail(WF_ERROR_MEMORY, "out of memory for %s", model->parameters.items[i].name);
+        wf_status status = sequence_read(&model->values, i, values);
+        if (!status) status = safetensors_writer_write(writer, values, n * sizeof *values);
+        free(values);
+        TRY(status);
+    }
+    return WF_OK;
+}
+
+wf_status model_save_parameters(const wf_model *model, const char *path)
+{
+    SafeTensorsWriter *writer;
+    TRY(safetensors_writer_create(&writer));
+    wf_status status = declare_parameters(writer, model);
+    if (!status) status = safetensors_writer_begin(writer, path);
+    if (!status) status = write_parameters(writer, model);
+    if (!status) status = safetensors_writer_commit(writer);
+    safetensors_writer_destroy(writer);
+    return status;
+}
+
+wf_status wf_model_save(const wf_model *model, const char *folder)
+{
+    TRY(folder_make(folder));
+    char *config = path_join(folder, "config.json");
+    char *values = path_join(folder, "model.safetensors");
+    wf_status status = config && values ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory for a path");
+    if (!status) status = model_save_parameters(model, values);
+    if (!status && model->tokenizer) status = wf_tokenizer_save(model->tokenizer, folder);
+    if (!status) status = wf_config_save(model->config, config);
+    free(config);
+    free(values);
+    return status;
+}
+
+/* ---- loading ---- */
+
+/* Tensors of published checkpoints that hold nothing learned. */
+static bool is_buffer(const char *name)
+{
+    static const char *const endings[] = {"positional_encoding.pe_cache", ".field_stride"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t length = strlen(name), ending = strlen(endings[i]);
+        if (length >= ending && strcmp(name + length - ending, endings[i]) == 0) return true;
+    }
+    return strstr(name, "._cached_") != NULL;
+}
+
+/* The name without what torch.compile puts into it. */
+static void plain_name(const char *name, char *plain, size_t size)
+{
+    static const char marks[][12] = {"._orig_mod", "_orig_mod."};
+    snprintf(plain, size, "%s", name);
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        for (char *at; (at = strstr(plain, marks[i]));) {
+            size_t length = strlen(marks[i]);
+            memmove(at, at + length, strlen(at + length) + 1);
+        }
+}
+
+static bool same_shape(Shape a, Shape b)
+{
+    bool scalars = shape_elements(a) == 1 && shape_elements(b) == 1 && a.rank <= 1 && b.rank <= 1;
+    return scalars || shape_equal(a, b);
+}
+
+typedef struct Loading {
+    const char *path;
+    SafeTensors *file;
+    wf_model *model;
+    bool *seen; /* one a parameter */
+} Loading;
+
+static wf_status unknown_tensor(const Loading *loading, const char *name)
+{
+    if (strstr(name, "write_gate_proj"))
+        return fail(WF_ERROR_UNSUPPORTED,
+                    "%s: tensor %s belongs to Wave Field before V4.7, which version \"4\" does not "
+                    "compute: such files cannot be loaded",
+                    loading->path, name);
+    return fail(WF_ERROR_FORMAT, "%s: the configuration has no place for tensor %s", loading->path,
+                name);
+}
+
+/* Shape and type of a file's tensor against a parameter's. */
+static wf_status check_tensor(const Loading *loading, const FileTensor *tensor,
+                              const Parameter *parameter)
+{
+    if (!same_shape(tensor->shape, parameter->shape))
+        return fail(WF_ERROR_FORMAT, "%s: tensor %s: expected shape %s, found %s", loading->path,
+                    tensor->name, SHAPE_TEXT(parameter->shape), SHAPE_TEXT(tensor->shape));
+    if (tensor->dtype == FILE_F32 || tensor->dtype == FILE_F16 || tensor->dtype == FILE_BF16)
+        return WF_OK;
+    return fail(WF_ERROR_FORMAT, "%s: tensor %s: expected F32, F16 or BF16, found %s",
+                loading->path, tensor->name, file_dtype_name(tensor->dtype));
+}
+
+static wf_status load_tensor(Loading *loading, const FileTensor *tensor, int index)
+{
+    const Parameter *parameter = &loading->model->parameters.items[index];
+    if (loading->seen[index])
+        return fail(WF_ERROR_FORMAT, "%s: tensor %s stands there twice", loading->path,
+                    parameter->name);
+    loading->seen[index] = true;
+    TRY(check_tensor(loading, tensor, parameter));
+    float *values = malloc((size_t)tensor->elements * sizeof *values);
+    if (!values) return fail(WF_ERROR_MEMORY, "out of memory for %s", parameter->name);
+    wf_status status = safetensors_read_floats(loading->file, tensor, values);
+    if (!status) status = sequence_write(&loading->model->values, index, values);
+    free(values);
+    return status;
+}
+
+/* `output_projection.weight` may be present and equals the embedding (spec §1). */
+static wf_status check_tied(const Loading *loading, const FileTensor *tensor)
+{
+    const FileTensor *table = NULL;
+    char name[256];
+    for (int i = 0; i < safetensors_count(loading->file) && !table; i++) {
+        plain_name(safetensors_at(loading->file, i)->name, name, sizeof name);
+        if (strcmp(name, "token_embedding.weight") == 0) table = safetensors_at(loading->file, i);
+    }
+    if (!table)
+        return fail(WF_ERROR_FORMAT, "%s: tensor token_embedding.weight is missing", loading->path);
+    TRY(check_tensor(loading, tensor, &loading->model->parameters.items[0]));
+    TRY(check_tensor(loading, table, &loading->model->parameters.items[0]));
+    size_t bytes = (size_t)tensor->elements * sizeof(float);
+    float *a = malloc(bytes), *b = malloc(bytes);
+    wf_status status = a && b ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory for %s", tensor->name);
+    if (!status) status = safetensors_read_floats(loading->file, tensor, a);
+    if (!status) status = safetensors_read_floats(loading->file, table, b);
+    if (!status && memcmp(a, b, bytes) != 0)
+        status =
+            fail(WF_ERROR_UNSUPPORTED,
+                 "%s: %s differs from token_embedding.weight: the head is tied to the embedding",
+                 loading->path, tensor->name);
+    free(a);
+    free(b);
+    return status;
+}
+
+static wf_status load_tensors(Loading *loading)
+{
+    const ParameterList *parameters = &loading->model->parameters;
+    char name[256];
+    for (int i = 0; i < safetensors_count(loading->file); i++) {
+        const FileTensor *tensor = safetensors_at(loading->file, i);
+        plain_name(tensor->name, name, sizeof name);
+        int index = parameters_find(parameters, name);
+        if (index >= 0)
+            TRY(load_tensor(loading, tensor, index));
+        else if (strcmp(name, "output_projection.weight") == 0)
+            TRY(check_tied(loading, tensor));
+        else if (!is_buffer(name))
+            return unknown_tensor(loading, tensor->name);
+    }
+    for (int i = 0; i < parameters->count; i++)
+        if (!loading->seen[i])
+            return fail(WF_ERROR_FORMAT, "%s: tensor %s %s is missing", loading->path,
+                        parameters->items[i].name, SHAPE_TEXT(parameters->items[i].shape));
+    return WF_OK;
+}
+
+static wf_status load_parameters(wf_model *model, const char *path)
+{
+    Loading loading = {.path = path, .model = model};
+    TRY(safetensors_open(path, &loading.file));
+    loading.seen = calloc((size_t)model->parameters.count, sizeof *loading.seen);
+    wf_status status =
+        loading.seen ? load_tensors(&loading) : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
+    free(loading.seen);
+    safetensors_close(loading.file);
+    return status;
+}
+
+static wf_status load_tokenizer(wf_model *model, const char *folder)
+{
+    char *path = path_join(folder, "tokenizer.json");
+    if (!path) return fail(WF_ERROR_MEMORY, "out of memory for a path");
+    wf_tokenizer *tokenizer = NULL;
+    wf_status status = file_exists(path) ? wf_tokenizer_load(path, &tokenizer) : WF_OK;
+    if (!status && tokenizer) {
+        status = wf_model_set_tokenizer(model, tokenizer);
+        if (status) {
+            wf_tokenizer_destroy(tokenizer);
+            status = fail_within(status, "%s", path);
+        }
+    }
+    free(path);
+    return status;
+}
+
+static wf_status load_folder(wf_device *device, const char *folder, const char *config_path,
+                             const char *values_path, wf_model **out)
+{
+    wf_config *config;
+    TRY(wf_config_create(config_path, &config));
+    wf_model *model = NULL;
+    wf_status status = model_outline(device, config, &model);
+    wf_config_destroy(config);
+    if (status) return fail_within(status, "%s", config_path);
+    status = sequence_allocate(&model->values, device);
+    if (!status) status = load_parameters(model, values_path);
+    if (!status) status = load_tokenizer(model, folder);
+    if (status) {
+        wf_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return WF_OK;
+}
+
+wf_status wf_model_load(wf_device *device, const char *folder, wf_model **out)
+{
+    if (!folder_exists(folder))
+        return fail(WF_ERROR_IO,
+                    "%s: no such folder; a model is a folder with config.json and "
+                    "model.safetensors",
+                    folder);
+    char *config = path_join(folder, "config.json");
+    char *values = path_join(folder, "model.safetensors");
+    wf_status status = WF_OK;
+    if (!config || !values)
+        status = fail(WF_ERROR_MEMORY, "out of memory for a path");
+    else if (!file_exists(config))
+        status = fail(WF_ERROR_IO, "%s: no such file: not a model folder", config);
+    else
+        status = load_folder(device, folder, config, values, out);
+    free(config);
+    free(values);
+    return status;
+}
