@@ -1,39 +1,11 @@
-/* The streaming decoder: the model as a recurrence over chunks of tokens.
- *
- * A chunk of 512, 64 or 1 tokens is a program of its own, made when first needed. All of them read
- * and write one persistent state: of a one-pole field a complex number a channel, of a gated field
- * the deposits so far, of interference a running sum (model/builder.h, StreamState). What a chunk
- * must know of its position - its rows of the positional table, its places in the field, where the
- * state sits - the host computes in double; nothing is as long as the longest sequence but the
- * deposits. */
+#include "generate/decoder.h"
+
 #include "base/status.h"
 #include "model/builder.h"
-#include "model/model.h"
-#include "wavefield/generate.h"
 
 #include <stdlib.h>
 
-enum { CHUNKS = 3 };
-static const int64_t chunk_tokens[CHUNKS] = {512, 64, 1};
-
-/* Which tokens of a chunk get logits. */
-typedef enum Head { HEAD_NONE, HEAD_LAST, HEAD_ALL, HEADS } Head;
-
-typedef struct ChunkProgram {
-    Graph *graph; /* NULL: not made yet */
-    Runnable run;
-    TensorId logits;
-} ChunkProgram;
-
-struct wf_decoder {
-    wf_model *model; /* borrowed */
-    int64_t batch;
-    int64_t position; /* tokens fed */
-    bool failed;      /* a chunk ended half-way: the state is none */
-    StreamState state;
-    ModelInputs inputs[CHUNKS];              /* allocated with the first program of their size */
-    ChunkProgram programs[CHUNKS][2][HEADS]; /* [1]: gated models, from position 0 */
-};
+static const int64_t chunk_tokens[DECODER_CHUNKS] = {512, 64, 1};
 
 /* ---- state ---- */
 
@@ -125,9 +97,9 @@ static void program_free(ChunkProgram *program)
 void wf_decoder_destroy(wf_decoder *decoder)
 {
     if (!decoder) return;
-    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+    for (int chunk = 0; chunk < DECODER_CHUNKS; chunk++) {
         for (int start = 0; start < 2; start++)
-            for (int head = 0; head < HEADS; head++)
+            for (int head = 0; head < DECODER_HEADS; head++)
                 program_free(&decoder->programs[chunk][start][head]);
         device_release(&decoder->inputs[chunk].region);
     }
