@@ -77,8 +77,7 @@ static void convolver_prepare(const Convolver *c, const Field *field, const real
         CPU_NAME(gate_prepare)(&c->gate, field, c->waves);
         CPU_NAME(gate_kernels)(&c->gate, field, gate, reach, c->kernels.value);
     } else {
-        for (int64_t i = 0; i < field->heads * reach; i++)
-            c->kernels.value[i] = c->waves[i].re;
+        for (int64_t i = 0; i < field->heads * reach; i++) c->kernels.value[i] = c->waves[i].re;
     }
 }
 
@@ -248,7 +247,7 @@ static KernelWork kernel_carve(Carve *carve, const Field *field)
     KernelWork work;
     work.poles = CARVE(carve, Pole, field->heads);
     work.waves = CARVE(carve, Complex, waves);
-    work.kernels = CARVE(carve, double, field->batch * waves);
+    work.kernels = CARVE(carve, double, field->batch *waves);
     work.gate = CPU_NAME(gate_carve)(carve, field);
     return work;
 }

@@ -8,9 +8,9 @@
 ConvolveWork CPU_NAME(direct_carve)(Carve *carve, const Field *field)
 {
     ConvolveWork work = {.size = field->width};
-    work.slots = CPU_NAME(field_slots)(field->batch * field->heads,
-                                       work.size * (int64_t)sizeof(double));
-    work.buffers = CARVE(carve, double, work.slots * work.size);
+    work.slots =
+        CPU_NAME(field_slots)(field->batch * field->heads, work.size * (int64_t)sizeof(double));
+    work.buffers = CARVE(carve, double, work.slots *work.size);
     return work;
 }
 
@@ -34,7 +34,8 @@ static double pair_weight(const Field *field, const double *kernel, int64_t i, i
 }
 
 /* The adjoint of pair_weight: `gradient` of W[i,j] to the kernel. */
-static void pair_gradient(const Field *field, double gradient, int64_t i, int64_t j, double *dkernel)
+static void pair_gradient(const Field *field, double gradient, int64_t i, int64_t j,
+                          double *dkernel)
 {
     for (int a = 0; a < 2; a++)
         for (int b = 0; b < 2; b++) {

@@ -23,8 +23,8 @@ ConvolveWork CPU_NAME(fft_carve)(Carve *carve, const Field *field)
 {
     ConvolveWork work = {.size = kiss_fft_next_fast_size((int)(2 * field->params.reach))};
     int64_t slot = BUFFERS * work.size;
-    work.slots = CPU_NAME(field_slots)(field->batch * field->heads,
-                                       slot * (int64_t)sizeof(kiss_fft_cpx));
+    work.slots =
+        CPU_NAME(field_slots)(field->batch * field->heads, slot * (int64_t)sizeof(kiss_fft_cpx));
     work.forward = transform_carve(carve, work.size, false);
     work.inverse = transform_carve(carve, work.size, true);
     work.buffers = CARVE(carve, kiss_fft_cpx, work.slots * slot);

@@ -186,8 +186,7 @@ static void gate_backward_item(const GateWork *work, const Field *field,
     filter(work, out, gradient->gate + i * FIELD_GATE_POINTS, in, out);
     double *dkernel = &in[0].re;
     for (int64_t t = 0; t < cells; t++) dkernel[t] = out[t].re;
-    gradient->moments[i] =
-        CPU_NAME(kernel_moments)(gradient->waves + h * cells, dkernel, cells);
+    gradient->moments[i] = CPU_NAME(kernel_moments)(gradient->waves + h * cells, dkernel, cells);
 }
 
 void CPU_NAME(gate_backward)(const GateWork *work, const Field *field, const GateGradient *gradient)

@@ -64,8 +64,8 @@ static void sum_run(const Pole *pole, bool l1, int64_t t0, int64_t cells, double
 {
     double re[LANES], im[LANES], t[LANES];
     Complex step = CPU_NAME(pole_power)(pole, LANES);
-    Complex v = complex_scale(unit_at(pole->omega, (double)t0, pole->phi),
-                              exp(-pole->alpha * (double)t0));
+    Complex v =
+        complex_scale(unit_at(pole->omega, (double)t0, pole->phi), exp(-pole->alpha * (double)t0));
     for (int j = 0; j < LANES; j++, v = complex_mul(v, pole->z)) {
         re[j] = v.re;
         im[j] = v.im;
@@ -171,8 +171,8 @@ void CPU_NAME(field_waves)(const Field *field, const Pole *poles, int64_t cells,
     for (int64_t i = 0; i < field->heads * cells; i++) {
         const Pole *pole = &poles[i / cells];
         double t = (double)(i % cells);
-        waves[i] = complex_scale(unit_at(pole->omega, t, pole->phi),
-                                 exp(-pole->alpha * t) / pole->norm);
+        waves[i] =
+            complex_scale(unit_at(pole->omega, t, pole->phi), exp(-pole->alpha * t) / pole->norm);
     }
 }
 

@@ -7,7 +7,7 @@
 /* Everything a field op is given, whichever op it is. Shapes as in graph/ops.h. */
 typedef struct Field {
     FieldParams params;
-    int64_t batch, tokens, heads, width; /* B, N, H, d */
+    int64_t batch, tokens, heads, width;     /* B, N, H, d */
     const real *frequency, *damping, *phase; /* [H] */
     const int32_t *cell;                     /* [N] lo_i */
     const real *fraction;                    /* [N] f_i */
@@ -105,9 +105,9 @@ void CPU_NAME(gate_kernels)(const GateWork *work, const Field *field, const real
 /* From ∂L/∂k' [B, H, cells] (0 beyond `cells`) to the gate's gradient, where wanted, and to the
  * moments [B, H] of ∂L/∂k. */
 typedef struct GateGradient {
-    const real *gate;         /* [B, H, 32] */
-    const Complex *waves;     /* [H, G] */
-    const double *dkernels;   /* [B, H, cells] */
+    const real *gate;       /* [B, H, 32] */
+    const Complex *waves;   /* [H, G] */
+    const double *dkernels; /* [B, H, cells] */
     int64_t cells;
     real *dgate; /* [B, H, 32] or NULL */
     bool add;    /* to dgate */
@@ -246,15 +246,14 @@ typedef struct ScanBackwardWork {
 } ScanBackwardWork;
 
 typedef struct ScanBackward {
-    const real *dr, *u; /* [B, N, H, d] */
-    const real *carry;  /* [B, H, C, 2, d] */
-    real *du;           /* [B, N, H, d] */
-    bool add;           /* to du */
+    const real *dr, *u;                   /* [B, N, H, d] */
+    const real *carry;                    /* [B, H, C, 2, d] */
+    real *du;                             /* [B, N, H, d] */
+    bool add;                             /* to du */
     real *dfrequency, *ddamping, *dphase; /* [H], added to */
 } ScanBackward;
 
 ScanBackwardWork CPU_NAME(scan_backward_carve)(Carve *carve, const Field *field);
-void CPU_NAME(scan_backward)(ScanBackwardWork *work, const Field *field,
-                             const ScanBackward *scan);
+void CPU_NAME(scan_backward)(ScanBackwardWork *work, const Field *field, const ScanBackward *scan);
 
 #endif

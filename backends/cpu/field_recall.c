@@ -29,7 +29,8 @@ static real recall_weight(const Recall *recall, const real *kernel, int64_t i, i
 
 static void recall_token(const Recall *recall, int64_t b, int64_t h, int64_t n, real *restrict run)
 {
-    const int64_t d = recall->width, i = recall->position + n, seen = recall->position + recall->tokens;
+    const int64_t d = recall->width, i = recall->position + n,
+                  seen = recall->position + recall->tokens;
     const real *kernel = recall->kernel + (b * recall->heads + h) * recall->cells;
     real *restrict r = recall->r + ((b * recall->tokens + n) * recall->heads + h) * d;
     memset(r, 0, (size_t)d * sizeof *r);
@@ -77,8 +78,7 @@ void CPU_NAME(field_recall)(const CpuCall *call)
     const int64_t row = p->heads * p->width, items = recall.batch * p->heads;
     for (int64_t b = 0; b < recall.batch; b++)
         memcpy(recall.history + (b * recall.kept + recall.position) * row,
-               recall.u + b * recall.tokens * row,
-               (size_t)(recall.tokens * row) * sizeof(real));
+               recall.u + b * recall.tokens * row, (size_t)(recall.tokens * row) * sizeof(real));
     const int64_t slots = recall_slots(p, recall.batch);
 #pragma omp parallel for schedule(static)
     for (int64_t slot = 0; slot < slots; slot++) {

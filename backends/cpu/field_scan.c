@@ -39,8 +39,8 @@ ScanWork CPU_NAME(scan_carve)(Carve *carve, const Field *field)
 
 /* One token of one head: x is the chunk's own state, s what came before the chunk. */
 static inline void advance(const real *restrict step, int64_t stride, int64_t count,
-                           const real *restrict u, real *restrict r, bool add,
-                           real *restrict x_re, real *restrict x_im, const real *restrict s_re,
+                           const real *restrict u, real *restrict r, bool add, real *restrict x_re,
+                           real *restrict x_im, const real *restrict s_re,
                            const real *restrict s_im)
 {
     const real read = step[READ * stride], read_im = step[READ_IM * stride];
@@ -62,8 +62,7 @@ static void chunk_tokens(const ScanWork *work, const Field *field, const ScanFor
 {
     const int64_t d = field->width, heads = field->heads;
     const int64_t last = int64_min((chunk + 1) * FIELD_CHUNK, field->tokens);
-    for (int64_t n = chunk * FIELD_CHUNK; n < last; n++)
-        EACH_HEAD(field, h, first, end)
+    for (int64_t n = chunk * FIELD_CHUNK; n < last; n++) EACH_HEAD(field, h, first, end)
         {
             Part part = part_of(field, h, first, end);
             int64_t at = field_at(field, b, n, h) + part.channel;
@@ -88,14 +87,13 @@ static void chunk_enter(const ScanWork *work, const Field *field, const ScanForw
         Part part = part_of(field, h, first, end);
         for (int k = 0; k < 2; k++) {
             int64_t state = ((b * field->heads + h) * 2 + k) * d + part.channel;
-            int64_t carry = (((b * field->heads + h) * work->steps.chunks + chunk) * 2 + k) * d +
-                            part.channel;
+            int64_t carry =
+                (((b * field->heads + h) * work->steps.chunks + chunk) * 2 + k) * d + part.channel;
             for (int64_t c = 0; c < part.count; c++)
                 work->begin[state + c] = (real)work->exact[state + c];
             memset(work->local + state, 0, (size_t)part.count * sizeof(real));
             if (scan->carry)
-                memcpy(scan->carry + carry, work->begin + state,
-                       (size_t)part.count * sizeof(real));
+                memcpy(scan->carry + carry, work->begin + state, (size_t)part.count * sizeof(real));
         }
     }
 }
@@ -206,15 +204,14 @@ static void recompute_chunk(const Block *block, int64_t chunk, int64_t n0, int64
     const Field *field = block->field;
     const int64_t d = field->width, heads = field->heads;
     Scratch *scratch = block->scratch;
-    for (int64_t n = n0; n < n1; n++)
-        EACH_HEAD(field, h, block->first, block->end)
+    for (int64_t n = n0; n < n1; n++) EACH_HEAD(field, h, block->first, block->end)
         {
             Part part = part_of(field, h, block->first, block->end);
             int64_t k = n - n0, at = h * d + part.channel - block->first;
             if (k == 0) {
-                int64_t carry = (((block->b * heads + h) * block->work->steps.chunks + chunk) * 2) *
-                                    d +
-                                part.channel;
+                int64_t carry =
+                    (((block->b * heads + h) * block->work->steps.chunks + chunk) * 2) * d +
+                    part.channel;
                 for (int i = 0; i < 2; i++)
                     memcpy(&scratch->state[0][i][at], block->scan->carry + carry + i * d,
                            (size_t)part.count * sizeof(real));
@@ -273,8 +270,7 @@ static void retreat_chunk(const Block *block, int64_t n0, int64_t n1)
     const int64_t d = field->width, heads = field->heads;
     const ScanBackward *scan = block->scan;
     Scratch *scratch = block->scratch;
-    for (int64_t n = n1 - 1; n >= n0; n--)
-        EACH_HEAD(field, h, block->first, block->end)
+    for (int64_t n = n1 - 1; n >= n0; n--) EACH_HEAD(field, h, block->first, block->end)
         {
             Part part = part_of(field, h, block->first, block->end);
             int64_t at = h * d + part.channel - block->first;
@@ -321,8 +317,7 @@ static void backward_block(const Block *block)
     for (int64_t chunk = block->work->steps.chunks - 1; chunk >= 0; chunk--) {
         int64_t n0 = chunk * FIELD_CHUNK, n1 = int64_min(n0 + FIELD_CHUNK, field->tokens);
         for (int k = 0; k < 2; k++)
-            for (int64_t i = 0; i < count; i++)
-                scratch->begin[k][i] = (real)scratch->exact[k][i];
+            for (int64_t i = 0; i < count; i++) scratch->begin[k][i] = (real)scratch->exact[k][i];
         memset(scratch->local, 0, sizeof scratch->local);
         memset(scratch->moments, 0, sizeof scratch->moments);
         recompute_chunk(block, chunk, n0, n1);
@@ -358,6 +353,7 @@ void CPU_NAME(scan_backward)(ScanBackwardWork *work, const Field *field, const S
         }
     }
     for (int64_t h = 0; h < field->heads; h++)
-        CPU_NAME(field_pole_gradient)(&work->steps.poles[h], head_moments(work, field, h), h,
-                                      scan->dfrequency, scan->ddamping, scan->dphase);
+        CPU_NAME(field_pole_gradient)
+        (&work->steps.poles[h], head_moments(work, field, h), h, scan->dfrequency, scan->ddamping,
+         scan->dphase);
 }
