@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "model/parameters.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,9 +22,8 @@ typedef struct Key {
     const char *choices[3];
 } Key;
 
-#define AT(field)      offsetof(Config, field)
-#define LARGEST_WIDTH  (1 << 20)
-#define LARGEST_LENGTH (1 << 30)
+#define AT(field)     offsetof(Config, field)
+#define LARGEST_WIDTH (1 << 20)
 
 static const Key keys[] = {
     {"version", KEY_CHOICE, .offset = AT(version), .choices = {"3.5", "4"}},
@@ -34,8 +32,8 @@ static const Key keys[] = {
     {"num_layers", KEY_INTEGER, .offset = AT(num_layers), .least = 1, .most = 4096},
     {"num_heads", KEY_INTEGER, .offset = AT(num_heads), .least = 1, .most = LARGEST_WIDTH},
     {"ffn_dim", KEY_INTEGER, .offset = AT(ffn_dim), .least = 1, .most = LARGEST_WIDTH},
-    {"field_size", KEY_INTEGER, .offset = AT(field_size), .least = 2, .most = LARGEST_LENGTH},
-    {"max_seq_len", KEY_INTEGER, .offset = AT(max_seq_len), .least = 1, .most = LARGEST_LENGTH},
+    {"field_size", KEY_INTEGER, .offset = AT(field_size), .least = 2, .most = GEOMETRY_MAX},
+    {"max_seq_len", KEY_INTEGER, .offset = AT(max_seq_len), .least = 1, .most = GEOMETRY_MAX},
     {"interference_interval", KEY_INTEGER, .offset = AT(interference_interval), .least = 0,
      .most = 4096},
     {"dropout", KEY_REAL, .offset = AT(dropout), .least = 0, .most = 0.99},
@@ -60,12 +58,12 @@ static int find_key(const char *name)
     return -1;
 }
 
-static wf_status unknown_key(const char *name, const char *where)
+static wf_status unknown_key(wf_status status, const char *name, const char *where)
 {
     const char *names[N_KEYS];
     for (int i = 0; i < N_KEYS; i++) names[i] = keys[i].name;
     const char *nearest = text_nearest(name, names, N_KEYS);
-    return fail(WF_ERROR_FORMAT, "%s: unknown key \"%s\"%s%s%s", where, name,
+    return fail(status, "%s: unknown key \"%s\"%s%s%s", where, name,
                 nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
@@ -147,18 +145,25 @@ static wf_status read_value(int index, const json_t *value, const char *where, C
     return status;
 }
 
+static bool is_given(const Config *config, const char *name)
+{
+    return config->given >> find_key(name) & 1u;
+}
+
+static wf_status check_norm_given(const Config *config)
+{
+    if (config->version != MODEL_V4 || is_given(config, "kernel_norm")) return WF_OK;
+    return fail(WF_ERROR_FORMAT, "version 4 must say \"kernel_norm\": \"l1\" (bounded), or "
+                                 "\"dc\" (some published version 4 weights)");
+}
+
 static wf_status check_required(const Config *config, const char *where)
 {
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!(config->given >> find_key(required[i]) & 1u))
+        if (!is_given(config, required[i]))
             return fail(WF_ERROR_FORMAT, "%s: the key \"%s\" is missing", where, required[i]);
-    if (config->version == MODEL_V4 && !(config->given >> find_key("kernel_norm") & 1u))
-        return fail(
-            WF_ERROR_FORMAT,
-            "%s: version 4 must say \"kernel_norm\": \"l1\" (bounded), or \"dc\" (published "
-            "version 4 weights)",
-            where);
-    return WF_OK;
+    wf_status status = check_norm_given(config);
+    return status ? fail_within(status, "%s", where) : WF_OK;
 }
 
 static Config empty_config(void)
@@ -181,7 +186,7 @@ static wf_status parse_object(const json_t *root, const char *where, Config *con
                         where, type ? type : "something else");
         }
         int index = find_key(name);
-        if (index < 0) return unknown_key(name, where);
+        if (index < 0) return unknown_key(WF_ERROR_FORMAT, name, where);
         TRY(read_value(index, value, where, config));
     }
     return check_required(config, where);
@@ -221,7 +226,7 @@ char *config_print(const Config *config)
     bool ok = root && json_object_set_new(root, "model_type", json_string("wavefield")) == 0;
     for (int i = 0; i < N_KEYS && ok; i++)
         ok = json_object_set_new(root, keys[i].name, key_json(&keys[i], config)) == 0;
-    char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(root);
     return text;
 }
@@ -234,16 +239,16 @@ typedef struct Preset {
     TrainingDefaults training;
 } Preset;
 
-#define V4_PRESET(D, L, H, F, G, M, V, every)                                                      \
+#define V4_PRESET(D, L, H, F, G, M, V, every, words)                                               \
     {                                                                                              \
         .version = MODEL_V4, .embedding_dim = D, .num_layers = L, .num_heads = H, .ffn_dim = F,    \
         .field_size = G, .max_seq_len = M, .vocab_size = V, .interference_interval = every,        \
         .kernel_norm = KERNEL_NORM_L1, .feature_map_depth = 2, .cross_dim = true,                  \
-        .residual_scale = true                                                                     \
+        .residual_scale = true, .tokenizer = words                                                 \
     }
 
 static const Preset presets[] = {
-    {"demo", V4_PRESET(128, 4, 4, 512, 256, 256, 256, 2), {2e-3, 2e-4, 0.1, 100, 3, 50}},
+    {"demo", V4_PRESET(128, 4, 4, 512, 256, 256, 256, 2, "byte"), {2e-3, 2e-4, 0.1, 100, 3, 50}},
     {"v3.5-6m",
      {.version = MODEL_V3_5,
       .embedding_dim = 256,
@@ -256,12 +261,15 @@ static const Preset presets[] = {
       .interference_interval = 3,
       .dropout = 0.1,
       .feature_map_depth = 2,
-      .cross_dim = true},
+      .cross_dim = true,
+      .tokenizer = "char"},
      {1e-3, 1e-4, 0.1, 200, 1, 1}},
-    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3), {6e-4, 6e-5, 0.1, 500, 3, 50}},
-    {"v4-130m", V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3), {4e-4, 4e-5, 0.1, 1000, 3, 50}},
+    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3, ""), {6e-4, 6e-5, 0.1, 500, 3, 50}},
+    {"v4-130m",
+     V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3, ""),
+     {4e-4, 4e-5, 0.1, 1000, 3, 50}},
     {"v4-825m",
-     V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4),
+     V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4, ""),
      {2e-4, 2e-5, 0.1, 2000, 3, 50}},
 };
 enum { N_PRESETS = sizeof presets / sizeof *presets };
@@ -313,6 +321,15 @@ static wf_status load_file(const char *path, Config *config)
     return status;
 }
 
+static wf_status load_folder(const char *folder, Config *config)
+{
+    char *path = path_join(folder, "config.json");
+    if (!path) return fail(WF_ERROR_MEMORY, "%s: out of memory", folder);
+    wf_status status = load_file(path, config);
+    free(path);
+    return status;
+}
+
 static wf_status unknown_preset(const char *name)
 {
     const char *nearest = text_nearest(name, wf_config_presets(), N_PRESETS);
@@ -335,6 +352,8 @@ wf_status wf_config_create(const char *preset_or_file, wf_config **out)
         config.given = (1u << N_KEYS) - 1;
     } else if (!file_exists(preset_or_file)) {
         return unknown_preset(preset_or_file);
+    } else if (folder_exists(preset_or_file)) {
+        TRY(load_folder(preset_or_file, &config));
     } else {
         TRY(load_file(preset_or_file, &config));
     }
@@ -355,14 +374,6 @@ void wf_config_destroy(wf_config *config)
     free(config);
 }
 
-static bool parse_number(const char *text, double *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtod(text, &end);
-    return *text && !*end && !errno && isfinite(*value);
-}
-
 wf_status wf_config_set(wf_config *config, const char *assignment)
 {
     const char *equals = strchr(assignment, '=');
@@ -373,31 +384,22 @@ wf_status wf_config_set(wf_config *config, const char *assignment)
     memcpy(name, assignment, length);
     name[length] = 0;
     int index = find_key(name);
-    if (index < 0) return unknown_key(name, assignment);
-    const Key *key = &keys[index];
-    const char *value = equals + 1;
-    double number;
-    bool ok = false;
-    if (key->kind == KEY_INTEGER || key->kind == KEY_REAL) {
-        ok = parse_number(value, &number) && store_number(key, number, config);
-    } else if (key->kind == KEY_SWITCH) {
-        bool on = strcmp(value, "true") == 0;
-        ok = on || strcmp(value, "false") == 0;
-        if (ok) *(bool *)((char *)config + key->offset) = on;
-    } else {
-        ok = store_text(key, value, config);
-    }
-    char found[96];
-    snprintf(found, sizeof found, "\"%s\"", value);
-    if (!ok) return refuse(key, assignment, found);
-    config->given |= 1u << index;
+    if (index < 0) return unknown_key(WF_ERROR_ARGUMENT, name, assignment);
+    bool text = keys[index].kind == KEY_CHOICE || keys[index].kind == KEY_TEXT;
+    json_t *value = text ? NULL : json_loads(equals + 1, JSON_DECODE_ANY, NULL);
+    if (!value) value = json_string(equals + 1);
+    Config changed = *config;
+    wf_status status = read_value(index, value, assignment, &changed);
+    json_decref(value);
+    if (status) return WF_ERROR_ARGUMENT;
+    *config = changed;
     return WF_OK;
 }
 
 wf_status wf_config_get(const wf_config *config, const char *name, char *value, size_t size)
 {
     int index = find_key(name);
-    if (index < 0) return unknown_key(name, "configuration");
+    if (index < 0) return unknown_key(WF_ERROR_ARGUMENT, name, "configuration");
     const Key *key = &keys[index];
     const void *field = (const char *)config + key->offset;
     switch (key->kind) {
@@ -417,6 +419,7 @@ wf_status wf_config_validate(const wf_config *config)
                     "embedding_dim %lld is not a multiple of num_heads %lld: every head takes an "
                     "equal share",
                     (long long)config->embedding_dim, (long long)config->num_heads);
+    if (check_norm_given(config)) return WF_ERROR_ARGUMENT;
     if (config->version == MODEL_V3_5 && config->kernel_norm != KERNEL_NORM_L1)
         return fail(WF_ERROR_ARGUMENT, "kernel_norm: version 3.5 is always \"l1\", found \"dc\"");
     if (config->version == MODEL_V3_5 && config->spectral_gate)
