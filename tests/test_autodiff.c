@@ -96,11 +96,8 @@ static TensorId random_node(Graph *graph, Rng *rng, const TensorId *live, int n)
             TensorId to = graph_view(graph, out, shape, half * ELEMENTS / 2);
             TensorId from[] = {graph_view(graph, a, shape, (1 - half) * ELEMENTS / 2),
                                graph_view(graph, b, shape, ELEMENTS / 4)};
-            graph_append(graph, &(NodeParams){.op = OP_GATE,
-                                              .in = from,
-                                              .n_in = 2,
-                                              .out = &to,
-                                              .n_out = 1});
+            graph_append(
+                graph, &(NodeParams){.op = OP_GATE, .in = from, .n_in = 2, .out = &to, .n_out = 1});
         }
         return out;
     }
@@ -118,19 +115,16 @@ static Graph *build(Fixture *f, uint64_t seed, bool backward)
     for (int i = 0; i < PARAMETERS; i++) {
         TensorId gradient =
             graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[i]);
-        live[i] =
-            graph_parameter(graph, "parameter", shape, &f->region, f->value[i], gradient);
+        live[i] = graph_parameter(graph, "parameter", shape, &f->region, f->value[i], gradient);
     }
     for (int i = PARAMETERS; i < PARAMETERS + NODES; i++)
         live[i] = random_node(graph, &rng, live, i);
     TensorId last = live[PARAMETERS + NODES - 1];
-    TensorId output =
-        graph_external(graph, "output", DTYPE_REAL, shape, &f->region, f->output);
-    graph_append(
-        graph, &(NodeParams){.op = OP_COPY, .in = &last, .n_in = 1, .out = &output, .n_out = 1});
+    TensorId output = graph_external(graph, "output", DTYPE_REAL, shape, &f->region, f->output);
+    graph_append(graph,
+                 &(NodeParams){.op = OP_COPY, .in = &last, .n_in = 1, .out = &output, .n_out = 1});
     if (backward) {
-        TensorId given =
-            graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
+        TensorId given = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
         assert_int_equal(graph_backward(graph, last, given), WF_OK);
     }
     assert_int_equal(graph_status(graph), WF_OK);
