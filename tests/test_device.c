@@ -153,7 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),        cmocka_unit_test(test_open_each),
         cmocka_unit_test(test_auto),        cmocka_unit_test(test_names_without_an_index),
-        cmocka_unit_test(test_wrong_names), cmocka_unit_test(test_environment_does_not_choose),
+        cmocka_unit_test(test_wrong_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
