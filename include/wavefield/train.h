@@ -1,11 +1,12 @@
 /* Training: one call a step, everything between them on the device.
  *
- * A step draws accumulation × batch_size sequences, adds up their gradients, clips their global norm
- * and applies AdamW (decoupled decay). The same device, build and seed give the same bits, and a
- * resumed run equals an unbroken one. */
+ * A step draws accumulation × batch_size sequences, adds up their gradients, clips their global
+ * norm and applies AdamW (decoupled decay). The same device, build and seed give the same bits, and
+ * a resumed run equals an unbroken one. */
 #ifndef WAVEFIELD_TRAIN_H
 #define WAVEFIELD_TRAIN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "wavefield/data.h"
@@ -19,22 +20,27 @@ extern "C" {
 typedef struct wf_trainer wf_trainer;
 
 typedef struct wf_trainer_params {
-    int64_t batch_size;      /* sequences a micro-batch; 0: 8 */
-    int64_t sequence_length; /* tokens; 0: the configuration's max_seq_len */
-    int64_t accumulation;    /* micro-batches a step; 0: 1 */
-    int64_t steps;           /* length of the schedule; 0: 1000 */
-    int64_t warmup;          /* steps of linear warm-up; -1: the preset's, else steps/20 */
-    double learning_rate;    /* peak; 0: the preset's, else 1e-3 */
-    double min_learning_rate; /* at the end of the cosine; negative: a tenth of the peak; 0 allowed */
+    int64_t batch_size;       /* sequences a micro-batch; 0: 8 */
+    int64_t sequence_length;  /* tokens; 0: the configuration's max_seq_len */
+    int64_t accumulation;     /* micro-batches a step; 0: 1 */
+    int64_t steps;            /* length of the schedule; 0: 1000 */
+    int64_t warmup;           /* steps of linear warm-up; -1: the preset's, but at most steps/5;
+                                 steps/20 without a preset */
+    double learning_rate;     /* peak; 0: the preset's, else 1e-3 */
+    double min_learning_rate; /* at the end of the cosine; negative: the preset's where its peak is
+                                 used too, else a tenth of the peak; 0 allowed */
     double weight_decay;      /* negative: 0.1 */
     double clip;              /* global gradient norm; 0: none; negative: 1.0 */
+    double qk_lr_mult;        /* rate of the q, k, v projections over the others'; 0: version 4: 3,
+                                 3.5: 1 */
+    double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 50 and 1 */
     uint64_t seed;            /* of dropout and of the order of the data */
     const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
 } wf_trainer_params;
 /* Defaults first: wf_trainer_params(.steps = 2000). */
-#define wf_trainer_params(...)                                                                  \
-    (&(wf_trainer_params){.warmup = -1, .min_learning_rate = -1, .weight_decay = -1, .clip = -1, \
-                          __VA_ARGS__})
+#define wf_trainer_params(...)                                                                     \
+    (&(wf_trainer_params){                                                                         \
+        .warmup = -1, .min_learning_rate = -1, .weight_decay = -1, .clip = -1, __VA_ARGS__})
 
 typedef struct wf_step_stats {
     int64_t step;         /* steps done, this one included */
@@ -49,7 +55,19 @@ typedef struct wf_step_stats {
  * needed is known and checked before anything is allocated. */
 WF_API wf_status wf_trainer_create(wf_model *model, wf_dataset *data,
                                    const wf_trainer_params *params, wf_trainer **out);
-WF_API void wf_trainer_destroy(wf_trainer *trainer);
+WF_API void wf_trainer_destroy(wf_trainer *trainer); /* NULL is allowed */
+
+/* The parameters with every default filled in; `evaluator` points to a constant text. */
+WF_API void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *settings);
+
+/* Where the training stands, resumed steps included. */
+typedef struct wf_progress {
+    int64_t step, steps; /* done, and in all */
+    int64_t tokens;      /* trained on so far */
+    double best_loss;    /* the lowest that wf_trainer_evaluate found; 0: none yet */
+    int64_t best_step;   /* and after which step */
+} wf_progress;
+WF_API void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress);
 
 /* One optimizer step. WF_ERROR_NUMERIC when the loss or a gradient is not finite: the message names
  * the step and the first bad tensor, and the parameters are those of the step before. */
@@ -65,21 +83,28 @@ typedef struct wf_evaluation {
 } wf_evaluation;
 WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result);
 
-/* Writes a checkpoint folder step-NNNNNNNN under `folder`: the model folder plus optimizer state, data
- * cursor and step, complete or not at all, then drops all but the newest `keep` (0: keep all). Killing
- * the process at any instant leaves the previous checkpoint loadable. */
+/* Writes a checkpoint folder step-NNNNNNNN under `folder`: the model folder plus optimizer state,
+ * data cursor and step, complete or not at all, then drops all but the newest `keep` (0: keep all).
+ * Killing the process at any instant leaves the previous checkpoint loadable. */
 WF_API wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep);
 
 /* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
- * itself). The trainer must have been created with the same configuration, data and parameters: what
- * differs is named. */
+ * itself). The trainer must have been created with the same configuration, data and parameters:
+ * what differs is named. */
 WF_API wf_status wf_trainer_resume(wf_trainer *trainer, const char *folder);
 
-/* The newest complete checkpoint under `folder` as a path, into `path`. WF_ERROR_IO if none. */
+/* The newest complete checkpoint under `folder`, or `folder` itself if it is one, as a path into
+ * `path`. WF_ERROR_IO if there is none. */
 WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t size);
 
-/* Loss over a whole text of tokens with a loaded model, windows of `length` (0: max_seq_len) that do
- * not overlap, every target counted once. */
+/* The settings a checkpoint (found as above) was trained with: what wf_trainer_create needs to
+ * resume it. */
+WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings);
+
+/* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is held
+ * out (its first token then only serves as context). Windows of `length` tokens (0: max_seq_len) that
+ * do not overlap, `batch` (0: 8) at a time; every target is counted once. `evaluator` as in
+ * wf_trainer_params. */
 WF_API wf_status wf_evaluate(wf_model *model, const wf_dataset *data, int64_t batch, int64_t length,
                              const char *evaluator, wf_evaluation *result);
 

@@ -1,0 +1,51 @@
+/* The three programs of a trainer, and the memory they need.
+ *
+ * `accumulate` runs a micro-batch forward and backward and adds to the gradients, `update` (in the
+ * optimizer) applies them, `evaluate` runs a batch forward only. All are planned before anything is
+ * allocated, so that what does not fit is refused with numbers. */
+#ifndef TRAIN_PROGRAMS_H
+#define TRAIN_PROGRAMS_H
+
+#include "train/optimizer.h"
+#include "train/pass.h"
+
+typedef struct Programs {
+    Pass accumulate, evaluate;
+    Optimizer optimizer;
+} Programs;
+
+/* Bytes on the device. */
+typedef struct MemoryPlan {
+    int64_t parameters;
+    int64_t gradients;
+    int64_t moments;     /* AdamW's two */
+    int64_t activations; /* of both passes, scratch included */
+    int64_t inputs;      /* batches, positions, sums, the optimizer's tables */
+    int64_t total;
+} MemoryPlan;
+
+typedef struct ProgramsParams {
+    int64_t batch, tokens;
+    FieldEvaluator evaluator;
+} ProgramsParams;
+
+/* Allocates nothing on the device; the model's values need no buffers. Must not move afterwards. On
+ * failure too, programs_destroy() releases what was made. */
+wf_status programs_plan(Programs *programs, const wf_model *model, const ProgramsParams *params);
+void programs_memory(const Programs *programs, MemoryPlan *memory);
+
+/* WF_ERROR_MEMORY, with what is needed, what the device has and what to change, if `memory` (of
+ * programs of these params) is more than the device has. */
+wf_status programs_check_memory(const wf_model *model, const ProgramsParams *params,
+                                const MemoryPlan *memory);
+
+/* What training of a configuration would need on a device; allocates nothing there. `evaluator` as
+ * in wf_trainer_params. */
+wf_status training_memory(Device *device, const Config *config, int64_t batch, int64_t tokens,
+                          const char *evaluator, MemoryPlan *memory);
+
+wf_status programs_allocate(Programs *programs, const wf_model *model,
+                            const double rate[GROUP_COUNT]);
+void programs_destroy(Programs *programs);
+
+#endif

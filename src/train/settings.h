@@ -1,0 +1,28 @@
+/* The parameters of a training run: defaults, checks, and their form in a checkpoint. */
+#ifndef TRAIN_SETTINGS_H
+#define TRAIN_SETTINGS_H
+
+#include "model/config.h"
+#include "train/schedule.h"
+#include "wavefield/train.h"
+
+#include <jansson.h>
+
+/* Fills in every default for `config` and checks every value: the message names the parameter, its
+ * value and what is allowed. */
+wf_status settings_resolve(const wf_trainer_params *params, const Config *config,
+                           wf_trainer_params *out);
+
+Schedule settings_schedule(const wf_trainer_params *settings);
+
+/* The resolved settings as a JSON object, which the caller releases; NULL: out of memory. */
+json_t *settings_to_json(const wf_trainer_params *settings);
+
+/* Back again; `file` is for messages. */
+wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_params *out);
+
+/* WF_ERROR_ARGUMENT, naming the first parameter that differs and both its values, if they do. */
+wf_status settings_compare(const wf_trainer_params *settings, const wf_trainer_params *other,
+                           const char *file);
+
+#endif

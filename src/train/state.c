@@ -1,0 +1,106 @@
+#include "train/state.h"
+
+#include "base/files.h"
+#include "train/settings.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1, SIZE_LIMIT = 1 << 20 };
+
+static wf_status out_of_memory(const char *path)
+{
+    return fail(WF_ERROR_MEMORY, "%s: out of memory", path);
+}
+
+/* ---- writing ---- */
+
+static json_t *state_to_json(const TrainingState *state)
+{
+    char fingerprint[32];
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, state->fingerprint);
+    const wf_progress *progress = &state->progress;
+    return json_pack("{s:i, s:I, s:I, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:o}", "format", FORMAT,
+                     "step", (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens,
+                     "best", "loss", progress->best_loss, "step", (json_int_t)progress->best_step,
+                     "data", "fingerprint", fingerprint, "epoch", (json_int_t)state->cursor.epoch,
+                     "position", (json_int_t)state->cursor.position, "settings",
+                     settings_to_json(&state->settings));
+}
+
+wf_status state_save(const TrainingState *state, const char *path)
+{
+    json_t *object = state_to_json(state);
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    wf_status status = text ? file_write_atomic(path, text, strlen(text)) : out_of_memory(path);
+    free(text);
+    json_decref(object);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static wf_status read_count(const json_t *object, const char *key, const char *path, int64_t *out)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return fail(WF_ERROR_FORMAT, "%s: %s: expected a count, found %s", path, key,
+                    value ? "something else" : "nothing");
+    *out = json_integer_value(value);
+    return WF_OK;
+}
+
+static wf_status read_best(const json_t *best, const char *path, wf_progress *progress)
+{
+    const json_t *loss = json_object_get(best, "loss");
+    if (!json_is_number(loss))
+        return fail(WF_ERROR_FORMAT, "%s: best: loss: expected a number", path);
+    progress->best_loss = json_number_value(loss);
+    return read_count(best, "step", path, &progress->best_step);
+}
+
+static wf_status read_data(const json_t *data, const char *path, TrainingState *state)
+{
+    const char *text = json_string_value(json_object_get(data, "fingerprint"));
+    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        return fail(WF_ERROR_FORMAT, "%s: data: fingerprint: expected 16 hexadecimal digits", path);
+    state->fingerprint = strtoull(text, NULL, 16);
+    TRY(read_count(data, "epoch", path, &state->cursor.epoch));
+    return read_count(data, "position", path, &state->cursor.position);
+}
+
+static wf_status state_from_json(const json_t *object, const char *path, TrainingState *state)
+{
+    int64_t format;
+    *state = (TrainingState){0};
+    TRY(read_count(object, "format", path, &format));
+    if (format != FORMAT)
+        return fail(WF_ERROR_UNSUPPORTED, "%s: format %lld, expected %d", path, (long long)format,
+                    FORMAT);
+    TRY(read_count(object, "step", path, &state->progress.step));
+    TRY(read_count(object, "tokens", path, &state->progress.tokens));
+    TRY(read_best(json_object_get(object, "best"), path, &state->progress));
+    TRY(read_data(json_object_get(object, "data"), path, state));
+    TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));
+    state->progress.steps = state->settings.steps;
+    state->cursor.seed = state->settings.seed;
+    return WF_OK;
+}
+
+wf_status state_load(const char *path, TrainingState *state)
+{
+    char *text;
+    size_t size;
+    json_error_t error;
+    TRY(file_read(path, SIZE_LIMIT, &text, &size));
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    wf_status status = object
+                           ? state_from_json(object, path, state)
+                           : fail(WF_ERROR_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    json_decref(object);
+    free(text);
+    return status;
+}

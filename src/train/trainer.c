@@ -1,0 +1,229 @@
+#include "train/trainer.h"
+
+#include "train/diagnose.h"
+#include "train/evaluate.h"
+#include "train/settings.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- creation ---- */
+
+static wf_status allocate_batches(wf_trainer *trainer)
+{
+    const wf_trainer_params *s = &trainer->settings;
+    size_t micro = (size_t)(s->batch_size * s->sequence_length);
+    size_t step = micro * (size_t)s->accumulation;
+    trainer->token = malloc(step * sizeof *trainer->token);
+    trainer->target = malloc(step * sizeof *trainer->target);
+    trainer->order = malloc(micro * sizeof *trainer->order);
+    if (!trainer->token || !trainer->target || !trainer->order)
+        return fail(WF_ERROR_MEMORY, "out of memory for a step of %zu tokens", step);
+    return batches_create(trainer->data, s->sequence_length, s->seed, &trainer->batches);
+}
+
+static wf_status allocate_programs(wf_trainer *trainer)
+{
+    const wf_trainer_params *s = &trainer->settings;
+    ProgramsParams params = {.batch = s->batch_size, .tokens = s->sequence_length};
+    const double rate[GROUP_COUNT] = {
+        [GROUP_BASE] = 1,
+        [GROUP_QK] = s->qk_lr_mult,
+        [GROUP_KERNEL] = s->kernel_lr_mult,
+    };
+    MemoryPlan memory;
+    TRY(model_evaluator(trainer->model->config, s->evaluator, &params.evaluator));
+    TRY(programs_plan(&trainer->programs, trainer->model, &params));
+    programs_memory(&trainer->programs, &memory);
+    TRY(programs_check_memory(trainer->model, &params, &memory));
+    return programs_allocate(&trainer->programs, trainer->model, rate);
+}
+
+wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_params *params,
+                            wf_trainer **out)
+{
+    wf_trainer_params settings;
+    TRY(settings_resolve(params, model->config, &settings));
+    TRY(check_vocabulary(model, data));
+    wf_trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer) return fail(WF_ERROR_MEMORY, "out of memory for a trainer");
+    trainer->model = model;
+    trainer->data = data;
+    trainer->settings = settings;
+    trainer->schedule = settings_schedule(&settings);
+    trainer->progress.steps = settings.steps;
+    wf_status status = allocate_batches(trainer);
+    if (!status) status = allocate_programs(trainer);
+    if (status) {
+        wf_trainer_destroy(trainer);
+        return status;
+    }
+    *out = trainer;
+    return WF_OK;
+}
+
+void wf_trainer_destroy(wf_trainer *trainer)
+{
+    if (!trainer) return;
+    programs_destroy(&trainer->programs);
+    batches_destroy(trainer->batches);
+    free(trainer->token);
+    free(trainer->target);
+    free(trainer->order);
+    free(trainer);
+}
+
+void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *settings)
+{
+    *settings = trainer->settings;
+}
+
+void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress)
+{
+    *progress = trainer->progress;
+}
+
+/* ---- one step ---- */
+
+static int64_t count_targets(const int32_t *target, int64_t n)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += target[i] != TARGET_NONE;
+    return count;
+}
+
+/* Micro-batch `micro` of the step's tokens. Its dropout masks are its own, whatever came before. */
+static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro, int64_t targets)
+{
+    const wf_trainer_params *s = &trainer->settings;
+    int64_t n = s->batch_size * s->sequence_length;
+    PassBatch batch = {
+        .token = trainer->token + micro * n,
+        .target = trainer->target + micro * n,
+        .order = trainer->order,
+        .key = {(uint32_t)(s->seed ^ s->seed >> 32),
+                (uint32_t)(trainer->progress.step * s->accumulation + micro)},
+        .seed = 1 / (double)targets,
+    };
+    TRY(token_order(batch.token, n, trainer->model->config->vocab_size, trainer->order));
+    return pass_load(&trainer->programs.accumulate, &batch);
+}
+
+static wf_status clear_gradients(wf_trainer *trainer)
+{
+    Sequence *gradients = &trainer->programs.optimizer.gradients;
+    for (int page = 0; page < gradients->layout->n_pages; page++)
+        TRY(device_clear(&gradients->pages[page]));
+    return WF_OK;
+}
+
+static wf_status run_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
+                          TallyValues *sum)
+{
+    Programs *programs = &trainer->programs;
+    int64_t step = trainer->progress.step + 1;
+    if (trainer->interrupted) TRY(clear_gradients(trainer));
+    trainer->interrupted = true;
+    TRY(tally_clear(&programs->accumulate.tally));
+    for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
+        TRY(load_micro_batch(trainer, micro, targets));
+        TRY(pass_run(&programs->accumulate));
+    }
+    OptimizerStep update = {
+        .step = step,
+        .learning_rate = schedule_rate(&trainer->schedule, step),
+        .clip = trainer->settings.clip,
+        .decay = trainer->settings.weight_decay,
+    };
+    TRY(optimizer_step(&programs->optimizer, &update, outcome));
+    return tally_read(&programs->accumulate.tally, sum);
+}
+
+/* Finite gradients whose squares do not add up to a finite norm: names the largest. */
+static wf_status explain_norm(const wf_trainer *trainer)
+{
+    const ParameterList *parameters = &trainer->model->parameters;
+    double largest = 0;
+    const char *name = "";
+    for (int i = 0; i < parameters->count; i++) {
+        int64_t n = shape_elements(parameters->items[i].shape);
+        float *values = malloc((size_t)n * sizeof *values);
+        if (!values)
+            return fail(WF_ERROR_MEMORY, "out of memory for %s", parameters->items[i].name);
+        wf_status status = sequence_read(&trainer->programs.optimizer.gradients, i, values);
+        for (int64_t k = 0; k < n && !status; k++) {
+            if (fabs((double)values[k]) <= largest) continue;
+            largest = fabs((double)values[k]);
+            name = parameters->items[i].name;
+        }
+        free(values);
+        TRY(status);
+    }
+    return fail(WF_ERROR_NUMERIC,
+                "step %lld: the norm of the gradients is not finite; the largest is %g, of %s; the "
+                "parameters are still those of step %lld",
+                (long long)trainer->progress.step + 1, largest, name,
+                (long long)trainer->progress.step);
+}
+
+/* Runs the step's micro-batches again, node by node, to the first tensor that is not finite. */
+static wf_status explain(wf_trainer *trainer, int64_t targets)
+{
+    TRY(tally_clear(&trainer->programs.accumulate.tally));
+    for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
+        BadTensor bad;
+        TRY(load_micro_batch(trainer, micro, targets));
+        TRY(diagnose_pass(&trainer->programs.accumulate, &bad));
+        if (!bad.tensor) continue;
+        return fail(WF_ERROR_NUMERIC,
+                    "step %lld: %s: element %lld of %s is %s; the parameters are still those of "
+                    "step %lld",
+                    (long long)trainer->progress.step + 1, bad.tensor->name, (long long)bad.element,
+                    SHAPE_TEXT(bad.tensor->shape), isnan(bad.value) ? "NaN" : "infinite",
+                    (long long)trainer->progress.step);
+    }
+    return explain_norm(trainer);
+}
+
+wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
+{
+    const wf_trainer_params *s = &trainer->settings;
+    int64_t sequences = s->accumulation * s->batch_size;
+    BatchCursor before = trainer->batches->cursor;
+    batches_next(trainer->batches, sequences, trainer->token, trainer->target);
+    int64_t targets = count_targets(trainer->target, sequences * s->sequence_length);
+
+    OptimizerOutcome outcome;
+    TallyValues sum;
+    wf_status status = run_step(trainer, targets, &outcome, &sum);
+    if (!status && !outcome.all_finite) status = explain(trainer, targets);
+    if (status) { /* as if the step had not been tried */
+        batches_seek(trainer->batches, before);
+        return status;
+    }
+    trainer->interrupted = false;
+    trainer->progress.step++;
+    trainer->progress.tokens += targets;
+    if (stats)
+        *stats = (wf_step_stats){
+            .step = trainer->progress.step,
+            .loss = sum.loss / (double)sum.targets,
+            .accuracy = (double)sum.hits / (double)sum.targets,
+            .gradient_norm = outcome.norm,
+            .learning_rate = schedule_rate(&trainer->schedule, trainer->progress.step),
+            .tokens = sum.targets,
+        };
+    return WF_OK;
+}
+
+wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
+{
+    wf_progress *progress = &trainer->progress;
+    TRY(evaluate_span(&trainer->programs.evaluate, trainer->data, dataset_held_out(trainer->data),
+                      result));
+    if (progress->best_loss == 0 || result->loss < progress->best_loss) {
+        progress->best_loss = result->loss;
+        progress->best_step = progress->step;
+    }
+    return WF_OK;
+}

@@ -1,0 +1,23 @@
+/* What a wf_trainer is inside the library. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "data/batches.h"
+#include "train/programs.h"
+#include "train/schedule.h"
+#include "wavefield/train.h"
+
+struct wf_trainer {
+    wf_model *model;  /* borrowed */
+    wf_dataset *data; /* borrowed */
+    wf_trainer_params settings;
+    Schedule schedule;
+    Programs programs;
+    Batches *batches;
+    wf_progress progress;
+    bool interrupted;        /* a step failed half-way: gradients may be left over */
+    int32_t *token, *target; /* of one step: [accumulation, B, N] */
+    int32_t *order;          /* of one micro-batch: [B·N] */
+};
+
+#endif
