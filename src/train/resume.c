@@ -122,8 +122,7 @@ static wf_status load_files(wf_trainer *trainer, const CheckpointPaths *paths)
     wf_model *model = trainer->model;
     const Optimizer *optimizer = &trainer->programs.optimizer;
     const NamedSequence values[] = {{"", model->values}};
-    const NamedSequence moments[] = {{"first.", &optimizer->first},
-                                     {"second.", &optimizer->second}};
+    const NamedSequence moments[] = {{"first.", optimizer->first}, {"second.", optimizer->second}};
     TrainingState state;
     TRY(compare_config(model->config, paths->config));
     TRY(state_load(paths->state, &state));
