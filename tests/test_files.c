@@ -1,0 +1,319 @@
+/* Files that are replaced whole or not at all, folders, and text. */
+#include "base/files.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+
+/* FOLDER/name, in one of a few buffers used in turn. */
+static const char *at(const char *name)
+{
+    static char paths[4][160];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/wavefield-test-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+/* Every test removes what it made; a folder that is not empty is a failure. */
+static int tear_down(void **state)
+{
+    (void)state;
+    return rmdir(folder);
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    char *data;
+    size_t size;
+    assert_int_equal(file_read(path, 1 << 20, &data, &size), WF_OK);
+    assert_int_equal(size, strlen(expected));
+    assert_string_equal(data, expected);
+    free(data);
+}
+
+static void a_write_replaces_the_whole_file(void **state)
+{
+    (void)state;
+    assert_false(file_exists(at("f")));
+    assert_int_equal(file_write_atomic(at("f"), "a longer text", 13), WF_OK);
+    assert_int_equal(file_write_atomic(at("f"), "short", 5), WF_OK);
+    assert_content(at("f"), "short");
+    assert_int_equal(file_write_atomic(at("f"), "", 0), WF_OK);
+    assert_content(at("f"), "");
+    assert_false(file_exists(at("f.part")));
+    unlink(at("f"));
+}
+
+static void discarding_leaves_the_old_file(void **state)
+{
+    (void)state;
+    FileWriter *writer;
+    assert_int_equal(file_write_atomic(at("f"), "old", 3), WF_OK);
+    assert_int_equal(file_writer_create(at("f"), 100, &writer), WF_OK);
+    assert_int_equal(file_writer_write(writer, "new", 3), WF_OK);
+    assert_content(at("f"), "old");
+    file_writer_discard(writer);
+    file_writer_discard(NULL);
+    assert_content(at("f"), "old");
+    assert_false(file_exists(at("f.part")));
+    unlink(at("f"));
+}
+
+/* The limit on file sizes stands in for a full disk: the write fails half way. */
+static void a_failing_write_leaves_the_old_file(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write_atomic(at("f"), "old", 3), WF_OK);
+    struct rlimit before, small = {.rlim_cur = 4096};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    char *data = calloc(1, 10000);
+    wf_status status = file_write_atomic(at("f"), data, 10000);
+    free(data);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(status, WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), at("f")));
+    assert_non_null(strstr(wf_error_message(), "File too large"));
+    assert_non_null(strstr(wf_error_message(), "4096 of 10000 bytes"));
+    assert_content(at("f"), "old");
+    assert_false(file_exists(at("f.part")));
+    unlink(at("f"));
+}
+
+static void missing_and_wrong_files_are_named(void **state)
+{
+    (void)state;
+    char *data;
+    size_t size;
+    FileMap map;
+    assert_int_equal(file_read(at("none"), 100, &data, &size), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), at("none")));
+    assert_non_null(strstr(wf_error_message(), "No such file"));
+    assert_int_equal(file_read(folder, 100, &data, &size), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "not a plain file"));
+    assert_int_equal(file_map(at("none"), &map), WF_ERROR_IO);
+    assert_int_equal(file_write_atomic(at("none/f"), "x", 1), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), at("none/f")));
+    assert_int_equal(file_write_atomic(at("f"), "0123456789", 10), WF_OK);
+    assert_int_equal(file_read(at("f"), 10, &data, &size), WF_OK);
+    free(data);
+    assert_int_equal(file_read(at("f"), 9, &data, &size), WF_ERROR_FORMAT);
+    assert_non_null(strstr(wf_error_message(), "has 10 bytes, expected at most 9"));
+    unlink(at("f"));
+}
+
+static void maps(void **state)
+{
+    (void)state;
+    FileMap map;
+    assert_int_equal(file_write_atomic(at("f"), "0123456789", 10), WF_OK);
+    assert_int_equal(file_map(at("f"), &map), WF_OK);
+    assert_int_equal(map.size, 10);
+    assert_memory_equal(map.data, "0123456789", 10);
+    file_unmap(&map);
+    assert_int_equal(file_write_atomic(at("f"), "", 0), WF_OK);
+    assert_int_equal(file_map(at("f"), &map), WF_OK);
+    assert_int_equal(map.size, 0);
+    file_unmap(&map);
+    unlink(at("f"));
+}
+
+static void folders_are_made_and_listed(void **state)
+{
+    (void)state;
+    FolderList list;
+    assert_int_equal(folder_make(at("a//b/c/")), WF_OK);
+    assert_int_equal(folder_make(at("a/b/c")), WF_OK);
+    assert_true(folder_exists(at("a/b/c")));
+    for (char name[] = "a/n9"; name[3] > '0'; name[3]--)
+        assert_int_equal(file_write_atomic(at(name), "", 0), WF_OK);
+    assert_int_equal(folder_list(at("a"), &list), WF_OK);
+    assert_int_equal(list.count, 10);
+    assert_string_equal(list.names[0], "b");
+    assert_string_equal(list.names[1], "n1");
+    assert_string_equal(list.names[9], "n9");
+    folder_list_destroy(&list);
+    assert_int_equal(folder_make(at("a/n1")), WF_ERROR_IO);
+    assert_int_equal(folder_make(at("a/n1/x")), WF_ERROR_IO);
+    assert_int_equal(folder_make(""), WF_ERROR_ARGUMENT);
+    assert_int_equal(folder_list(at("none"), &list), WF_ERROR_IO);
+    for (char name[] = "a/n9"; name[3] > '0'; name[3]--) unlink(at(name));
+    rmdir(at("a/b/c"));
+    rmdir(at("a/b"));
+    rmdir(at("a"));
+}
+
+static void only_our_files_are_removed(void **state)
+{
+    (void)state;
+    static const char *const ours[] = {"config.json", "model.safetensors"};
+    assert_int_equal(folder_make(at("d")), WF_OK);
+    file_write_atomic(at("d/config.json"), "x", 1);
+    file_write_atomic(at("d/model.safetensors.part"), "x", 1);
+    file_write_atomic(at("d/notes.txt"), "x", 1);
+    assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "notes.txt"));
+    assert_true(file_exists(at("d/config.json")));
+    assert_int_equal(unlink(at("d/notes.txt")), 0);
+
+    assert_int_equal(folder_make(at("d/model.safetensors")), WF_OK);
+    assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO); /* ours are plain files */
+    rmdir(at("d/model.safetensors"));
+    assert_int_equal(symlink("/etc/passwd", at("d/model.safetensors")), 0);
+    assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO);
+    unlink(at("d/model.safetensors"));
+
+    assert_int_equal(folder_remove(at("d"), ours, 2), WF_OK);
+    assert_false(file_exists(at("d")));
+}
+
+static void renames(void **state)
+{
+    (void)state;
+    assert_int_equal(folder_make(at("d")), WF_OK);
+    assert_int_equal(file_rename(at("d"), at("e")), WF_OK);
+    assert_true(folder_exists(at("e")));
+    assert_int_equal(file_rename(at("d"), at("f")), WF_ERROR_IO);
+    rmdir(at("e"));
+}
+
+static void paths_join(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"/", "b", "/b"}};
+    for (int i = 0; i < 4; i++) {
+        char *path = path_join(cases[i][0], cases[i][1]);
+        assert_string_equal(path, cases[i][2]);
+        free(path);
+    }
+}
+
+/* ---- text ---- */
+
+static void text_grows(void **state)
+{
+    (void)state;
+    Text text = {0};
+    for (int i = 0; i < 1000; i++) text_append(&text, "%d,", i);
+    text_append_bytes(&text, "a\0b", 3);
+    assert_false(text.failed);
+    assert_int_equal(text.length, 10 * 2 + 90 * 3 + 900 * 4 + 3);
+    assert_int_equal(strlen(text.data), text.length - 2);
+    assert_memory_equal(text.data, "0,1,2,", 6);
+    assert_memory_equal(text.data + text.length - 8, ",999,a\0b", 9);
+    text_destroy(&text);
+}
+
+static void nearest_words(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"num_heads", "num_layers", "field_size", "dropout"};
+    assert_string_equal(text_nearest("num_head", keys, 4), "num_heads");
+    assert_string_equal(text_nearest("num_layer", keys, 4), "num_layers");
+    assert_string_equal(text_nearest("feild_size", keys, 4), "field_size");
+    assert_string_equal(text_nearest("fieldsize", keys, 4), "field_size");
+    assert_string_equal(text_nearest("droput", keys, 4), "dropout");
+    assert_null(text_nearest("learning_rate", keys, 4));
+    assert_null(text_nearest("x", keys, 4));
+    assert_null(text_nearest("", keys, 4));
+    assert_null(text_nearest("dropout", keys, 0));
+    char endless[300];
+    memset(endless, 'd', sizeof endless - 1);
+    endless[sizeof endless - 1] = 0;
+    assert_null(text_nearest(endless, keys, 4));
+}
+
+static void utf8_round_trips(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code < 0x110800; code++) {
+        char bytes[4];
+        uint32_t back;
+        int n = utf8_encode(code, bytes);
+        bool valid = code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+        assert_int_equal(n > 0, valid);
+        if (!valid) continue;
+        assert_int_equal(utf8_decode(bytes, (size_t)n, &back), n);
+        assert_int_equal(back, code);
+        assert_int_equal(utf8_decode(bytes, (size_t)n - 1, &back), 0); /* cut short */
+    }
+}
+
+/* Every kind of error: Unicode 15, section 3.9, table 3-7. */
+static void utf8_is_strict(void **state)
+{
+    (void)state;
+    static const char *const invalid[] = {"\x80",
+                                          "\xBF",
+                                          "\xC0\x80",
+                                          "\xC1\xBF",
+                                          "\xC2",
+                                          "\xC2\x41",
+                                          "\xE0\x9F\xBF",
+                                          "\xE0\x80\x80",
+                                          "\xED\xA0\x80",
+                                          "\xED\xBF\xBF",
+                                          "\xE2\x82",
+                                          "\xE2\x28\xA1",
+                                          "\xF0\x8F\xBF\xBF",
+                                          "\xF4\x90\x80\x80",
+                                          "\xF5\x80\x80\x80",
+                                          "\xF8\x88\x80",
+                                          "\xFE",
+                                          "\xFF",
+                                          "\xF0\x9F\x98"};
+    uint32_t code;
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
+        assert_int_equal(utf8_decode(invalid[i], strlen(invalid[i]), &code), 0);
+        char text[16] = "ab";
+        strcat(text, invalid[i]);
+        assert_int_equal(utf8_check(text, strlen(text)), 2);
+    }
+    static const char good[] = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\0z";
+    assert_int_equal(utf8_check(good, sizeof good - 1), sizeof good - 1);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(a_write_replaces_the_whole_file),
+        CASE(discarding_leaves_the_old_file),
+        CASE(a_failing_write_leaves_the_old_file),
+        CASE(missing_and_wrong_files_are_named),
+        CASE(maps),
+        CASE(folders_are_made_and_listed),
+        CASE(only_our_files_are_removed),
+        CASE(renames),
+        cmocka_unit_test(paths_join),
+        cmocka_unit_test(text_grows),
+        cmocka_unit_test(nearest_words),
+        cmocka_unit_test(utf8_round_trips),
+        cmocka_unit_test(utf8_is_strict),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
