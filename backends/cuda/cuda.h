@@ -1,0 +1,52 @@
+/* What the files of the CUDA backend share. */
+#ifndef BACKENDS_CUDA_CUDA_H
+#define BACKENDS_CUDA_CUDA_H
+
+#include "backends/backend.h"
+#include "backends/cuda/loader.h"
+
+typedef struct CudaDevice {
+    Device base;
+    CUdevice id;
+    CUcontext context; /* the primary one */
+    CUstream stream;   /* everything runs on it, in order */
+} CudaDevice;
+
+typedef struct CudaBuffer {
+    Buffer base;
+    CUdeviceptr address;
+} CudaBuffer;
+
+static inline CudaDevice *cuda_device(const Device *device)
+{
+    return (CudaDevice *)device;
+}
+
+static inline CUdeviceptr cuda_address(const Buffer *buffer)
+{
+    return ((const CudaBuffer *)buffer)->address;
+}
+
+/* WF_ERROR_MEMORY or WF_ERROR_DEVICE, with "CUDA: <doing>: <error>" as the message. */
+wf_status cuda_fail(CUresult error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Makes the device's context the calling thread's: first in every call that enters this backend. */
+wf_status cuda_enter(const CudaDevice *device);
+
+/* buffer.c */
+wf_status cuda_buffer_create(Device *device, int64_t size, Buffer **out);
+void cuda_buffer_destroy(Buffer *buffer);
+wf_status cuda_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
+wf_status cuda_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
+wf_status cuda_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+/* program.c */
+wf_status cuda_program_create(Device *device, const Plan *plan, Program **out);
+void cuda_program_destroy(Program *program);
+wf_status cuda_program_run(Program *program);
+wf_status cuda_program_run_nodes(Program *program, int first, int last);
+const CommandList *cuda_program_commands(const Program *program);
+
+extern const Backend backend_cuda;
+
+#endif

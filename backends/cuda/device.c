@@ -1,0 +1,126 @@
+/* CUDA devices, in the driver's order. */
+#include "backends/cuda/cuda.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+wf_status cuda_fail(CUresult error, const char *format, ...)
+{
+    char doing[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(doing, sizeof doing, format, arguments);
+    va_end(arguments);
+    const char *text = NULL;
+    cuGetErrorString(error, &text);
+    return fail(error == CUDA_ERROR_OUT_OF_MEMORY ? WF_ERROR_MEMORY : WF_ERROR_DEVICE,
+                "CUDA: %s: %s (error %d)", doing, text ? text : "failed", (int)error);
+}
+
+wf_status cuda_enter(const CudaDevice *device)
+{
+    CUresult error = cuCtxSetCurrent(device->context);
+    return error ? cuda_fail(error, "entering the device's context") : WF_OK;
+}
+
+/* 0 where the driver does not answer. */
+static int attribute(CUdevice id, CUdevice_attribute name)
+{
+    int value = 0;
+    return cuDeviceGetAttribute(&value, name, id) ? 0 : value;
+}
+
+static wf_status device_describe(CUdevice id, DeviceInfo *info)
+{
+    size_t bytes = 0;
+    int version = 0;
+    CUresult error = cuDeviceGetName(info->name, (int)sizeof info->name, id);
+    if (!error) error = cuDeviceTotalMem(&bytes, id);
+    if (!error) error = cuDriverGetVersion(&version);
+    if (error) return cuda_fail(error, "describing device %d", (int)id);
+    snprintf(info->driver, sizeof info->driver, "CUDA %d.%d, compute capability %d.%d",
+             version / 1000, version % 1000 / 10,
+             attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+             attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
+    info->kind =
+        attribute(id, CU_DEVICE_ATTRIBUTE_INTEGRATED) ? DEVICE_INTEGRATED : DEVICE_DISCRETE;
+    info->memory = (int64_t)bytes;
+    return WF_OK;
+}
+
+/* Why no CUDA device can be used here, or NULL: both the driver and the compiler are needed. */
+static const char *cuda_absent(void)
+{
+    const char *absent = cuda_load_driver();
+    return absent ? absent : cuda_load_compiler();
+}
+
+static wf_status cuda_list(DeviceInfo *infos, int capacity, int *count)
+{
+    *count = 0;
+    const char *absent = cuda_absent();
+    if (absent) {
+        fail(WF_ERROR_DEVICE, "%s", absent);
+        return WF_OK;
+    }
+    CUresult error = cuDeviceGetCount(count);
+    if (error) return cuda_fail(error, "counting devices");
+    for (int i = 0; i < *count && i < capacity; i++) {
+        CUdevice id;
+        error = cuDeviceGet(&id, i);
+        if (error) return cuda_fail(error, "finding device %d", i);
+        TRY(device_describe(id, &infos[i]));
+    }
+    return WF_OK;
+}
+
+static void cuda_close(Device *base)
+{
+    CudaDevice *device = cuda_device(base);
+    if (!device) return;
+    if (device->context && !cuda_enter(device)) {
+        if (device->stream) cuStreamDestroy(device->stream);
+        cuDevicePrimaryCtxRelease(device->id);
+    }
+    free(device);
+}
+
+static wf_status device_start(CudaDevice *device, int index)
+{
+    CUresult error = cuDeviceGet(&device->id, index);
+    if (error) return cuda_fail(error, "finding device %d", index);
+    TRY(device_describe(device->id, &device->base.info));
+    error = cuDevicePrimaryCtxRetain(&device->context, device->id);
+    if (error) return cuda_fail(error, "opening %s", device->base.info.name);
+    TRY(cuda_enter(device));
+    error = cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING);
+    if (error) return cuda_fail(error, "opening %s", device->base.info.name);
+    return WF_OK;
+}
+
+static wf_status cuda_open(int index, Device **out)
+{
+    int count = 0;
+    const char *absent = cuda_absent();
+    if (absent) return fail(WF_ERROR_DEVICE, "CUDA: %s", absent);
+    TRY(cuda_list(NULL, 0, &count));
+    if (index < 0 || index >= count)
+        return fail(WF_ERROR_DEVICE, "CUDA: no device %d: %d found", index, count);
+
+    CudaDevice *device = calloc(1, sizeof *device);
+    if (!device) return fail(WF_ERROR_MEMORY, "out of memory for a device's record");
+    device->base.backend = &backend_cuda;
+    device->base.limits = (Limits){
+        .alignment = 256, /* what cuMemAlloc gives */
+        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
+    };
+    wf_status status = device_start(device, index);
+    if (status) {
+        cuda_close(&device->base);
+        return status;
+    }
+    device->base.limits.total = device->base.info.memory;
+    *out = &device->base;
+    return WF_OK;
+}

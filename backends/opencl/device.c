@@ -1,0 +1,220 @@
+/* OpenCL devices: every device of every platform that compiles OpenCL C 1.2, in the loader's order.
+ */
+#include "backends/opencl/opencl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Found {
+    cl_platform_id platform;
+    cl_device_id device;
+} Found;
+
+enum { MAX_PLATFORMS = 32, MAX_DEVICES = 64 };
+
+static const char *error_text(cl_int error)
+{
+    switch (error) {
+    case CL_DEVICE_NOT_AVAILABLE: return "device not available";
+    case CL_COMPILER_NOT_AVAILABLE: return "no compiler";
+    case CL_MEM_OBJECT_ALLOCATION_FAILURE: return "not enough device memory";
+    case CL_OUT_OF_RESOURCES: return "out of device resources";
+    case CL_OUT_OF_HOST_MEMORY: return "out of host memory";
+    case CL_BUILD_PROGRAM_FAILURE: return "build failure";
+    case CL_INVALID_BUFFER_SIZE: return "larger than the device's largest allocation";
+    case CL_INVALID_WORK_GROUP_SIZE: return "work-group size not allowed";
+    case CL_INVALID_KERNEL_ARGS: return "kernel arguments missing";
+    default: return "failed";
+    }
+}
+
+wf_status opencl_fail(cl_int error, const char *format, ...)
+{
+    char doing[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(doing, sizeof doing, format, arguments);
+    va_end(arguments);
+    bool memory = error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY ||
+                  error == CL_OUT_OF_RESOURCES || error == CL_INVALID_BUFFER_SIZE;
+    return fail(memory ? WF_ERROR_MEMORY : WF_ERROR_DEVICE, "OpenCL: %s: %s (error %d)", doing,
+                error_text(error), (int)error);
+}
+
+/* A device property of a fixed-size type; 0 where the driver does not answer. */
+#define PROPERTY(type, device, name) (*(type *)property(device, name, &(type){0}, sizeof(type)))
+static void *property(cl_device_id device, cl_device_info name, void *value, size_t size)
+{
+    if (clGetDeviceInfo(device, name, size, value, NULL)) memset(value, 0, size);
+    return value;
+}
+
+static void property_text(cl_device_id device, cl_device_info name, char *text, size_t size)
+{
+    char whole[1024];
+    size_t length = 0;
+    text[0] = 0;
+    if (clGetDeviceInfo(device, name, sizeof whole, whole, &length) || length == 0) return;
+    whole[sizeof whole - 1] = 0;
+    snprintf(text, size, "%s", whole);
+}
+
+static bool device_usable(cl_device_id device)
+{
+    char version[64];
+    int major = 0, minor = 0;
+    property_text(device, CL_DEVICE_OPENCL_C_VERSION, version, sizeof version);
+    if (sscanf(version, "OpenCL C %d.%d", &major, &minor) != 2) return false;
+    return (major > 1 || minor >= 2) && PROPERTY(cl_bool, device, CL_DEVICE_AVAILABLE) &&
+           PROPERTY(cl_bool, device, CL_DEVICE_COMPILER_AVAILABLE);
+}
+
+/* Returns the number of usable devices, at most MAX_DEVICES. A platform that fails has none. */
+static int devices_find(Found *found)
+{
+    cl_platform_id platforms[MAX_PLATFORMS];
+    cl_uint n_platforms = 0;
+    if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &n_platforms)) return 0;
+    int count = 0;
+    for (cl_uint p = 0; p < n_platforms && p < MAX_PLATFORMS; p++) {
+        cl_device_id devices[MAX_DEVICES];
+        cl_uint n_devices = 0;
+        if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, &n_devices))
+            continue;
+        for (cl_uint d = 0; d < n_devices && d < MAX_DEVICES && count < MAX_DEVICES; d++)
+            if (device_usable(devices[d])) found[count++] = (Found){platforms[p], devices[d]};
+    }
+    return count;
+}
+
+static DeviceKind device_kind(cl_device_id device, const char *name)
+{
+    cl_device_type type = PROPERTY(cl_device_type, device, CL_DEVICE_TYPE);
+    if ((type & CL_DEVICE_TYPE_CPU) || strstr(name, "llvmpipe") || strstr(name, "softpipe"))
+        return DEVICE_SOFTWARE;
+    return PROPERTY(cl_bool, device, CL_DEVICE_HOST_UNIFIED_MEMORY) ? DEVICE_INTEGRATED
+                                                                    : DEVICE_DISCRETE;
+}
+
+static void device_describe(const Found *found, DeviceInfo *info)
+{
+    char platform[64] = "", version[64];
+    property_text(found->device, CL_DEVICE_NAME, info->name, sizeof info->name);
+    property_text(found->device, CL_DRIVER_VERSION, version, sizeof version);
+    clGetPlatformInfo(found->platform, CL_PLATFORM_NAME, sizeof platform, platform, NULL);
+    platform[sizeof platform - 1] = 0;
+    snprintf(info->driver, sizeof info->driver, "%s %s", platform, version);
+    info->kind = device_kind(found->device, info->name);
+    info->memory = (int64_t)PROPERTY(cl_ulong, found->device, CL_DEVICE_GLOBAL_MEM_SIZE);
+}
+
+static wf_status opencl_list(DeviceInfo *infos, int capacity, int *count)
+{
+    *count = 0;
+    const char *absent = opencl_load();
+    if (absent) {
+        fail(WF_ERROR_DEVICE, "%s", absent);
+        return WF_OK;
+    }
+    Found found[MAX_DEVICES];
+    *count = devices_find(found);
+    if (*count == 0) fail(WF_ERROR_DEVICE, "no OpenCL platform offers a device here");
+    for (int i = 0; i < *count && i < capacity; i++) device_describe(&found[i], &infos[i]);
+    return WF_OK;
+}
+
+static Limits device_limits(cl_device_id device, const DeviceInfo *info)
+{
+    int64_t base_align = PROPERTY(cl_uint, device, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    return (Limits){
+        .largest_allocation = (int64_t)PROPERTY(cl_ulong, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE),
+        .total = info->memory,
+        .alignment = int64_max(256, base_align),
+        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
+    };
+}
+
+static GpuLimits lowering_limits(cl_device_id device, const Limits *limits)
+{
+    int64_t units = int64_max(1, PROPERTY(cl_uint, device, CL_DEVICE_MAX_COMPUTE_UNITS));
+    bool cpu = PROPERTY(cl_device_type, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU;
+    return (GpuLimits){
+        .groups = {INT32_MAX, INT32_MAX, INT32_MAX},
+        .transform_bytes = int64_min(limits->largest_allocation, (int64_t)256 << 20),
+        .busy_groups = cpu ? units : 8 * units,
+    };
+}
+
+static void opencl_close(Device *base)
+{
+    OpenclDevice *device = opencl_device(base);
+    if (!device) return;
+    opencl_transforms_free(device);
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        if (device->programs[k]) clReleaseProgram(device->programs[k]);
+    if (device->queue) clReleaseCommandQueue(device->queue);
+    if (device->context) clReleaseContext(device->context);
+    free(device);
+}
+
+static wf_status opencl_open(int index, Device **out)
+{
+    const char *absent = opencl_load();
+    if (absent) return fail(WF_ERROR_DEVICE, "OpenCL: %s", absent);
+    Found found[MAX_DEVICES];
+    int count = devices_find(found);
+    if (index < 0 || index >= count)
+        return fail(WF_ERROR_DEVICE, "OpenCL: no device %d: %d found", index, count);
+
+    OpenclDevice *device = calloc(1, sizeof *device);
+    if (!device) return fail(WF_ERROR_MEMORY, "out of memory for a device's record");
+    device->base.backend = &backend_opencl;
+    device_describe(&found[index], &device->base.info);
+    device->base.limits = device_limits(found[index].device, &device->base.info);
+    device->gpu = lowering_limits(found[index].device, &device->base.limits);
+    device->platform = found[index].platform;
+    device->id = found[index].device;
+
+    cl_int error;
+    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);
+    if (!error) device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
+    if (error) {
+        wf_status status = opencl_fail(error, "opening %s", device->base.info.name);
+        opencl_close(&device->base);
+        return status;
+    }
+    *out = &device->base;
+    return WF_OK;
+}
+
+static bool opencl_supports(const Device *device, const Graph *graph, const Node *node,
+                            const char **why)
+{
+    return gpu_supports(&opencl_device(device)->gpu, graph, node, why);
+}
+
+static int64_t opencl_workspace(const Device *device, const Graph *graph, const Node *node)
+{
+    return gpu_workspace(&opencl_device(device)->gpu, graph, node);
+}
+
+const Backend backend_opencl = {
+    .name = "opencl",
+    .list = opencl_list,
+    .open = opencl_open,
+    .close = opencl_close,
+    .supports = opencl_supports,
+    .workspace = opencl_workspace,
+    .buffer_create = opencl_buffer_create,
+    .buffer_destroy = opencl_buffer_destroy,
+    .buffer_write = opencl_buffer_write,
+    .buffer_read = opencl_buffer_read,
+    .buffer_fill = opencl_buffer_fill,
+    .program_create = opencl_program_create,
+    .program_destroy = opencl_program_destroy,
+    .program_run = opencl_program_run,
+    .program_run_nodes = opencl_program_run_nodes,
+    .program_commands = opencl_program_commands,
+};

@@ -1,0 +1,62 @@
+/* What the files of the OpenCL backend share. */
+#ifndef BACKENDS_OPENCL_OPENCL_H
+#define BACKENDS_OPENCL_OPENCL_H
+
+#include "backends/gpu/gpu.h"
+#include "backends/opencl/loader.h"
+
+typedef struct OpenclTransform OpenclTransform; /* a plan of VkFFT */
+
+typedef struct OpenclDevice {
+    Device base;
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue; /* in order: commands need no barriers */
+    GpuLimits gpu;
+    cl_program programs[KERNEL_COUNT]; /* built when first needed */
+    OpenclTransform *transforms;       /* list of those made so far */
+} OpenclDevice;
+
+typedef struct OpenclBuffer {
+    Buffer base;
+    cl_mem memory;
+} OpenclBuffer;
+
+static inline OpenclDevice *opencl_device(const Device *device)
+{
+    return (OpenclDevice *)device;
+}
+
+static inline cl_mem opencl_memory(const Buffer *buffer)
+{
+    return ((const OpenclBuffer *)buffer)->memory;
+}
+
+/* WF_ERROR_MEMORY or WF_ERROR_DEVICE, with "OpenCL: <doing>: <error>" as the message. */
+wf_status opencl_fail(cl_int error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+extern const Backend backend_opencl;
+
+/* buffer.c */
+wf_status opencl_buffer_create(Device *device, int64_t size, Buffer **out);
+void opencl_buffer_destroy(Buffer *buffer);
+wf_status opencl_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
+wf_status opencl_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
+wf_status opencl_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+/* program.c */
+wf_status opencl_program_create(Device *device, const Plan *plan, Program **out);
+void opencl_program_destroy(Program *program);
+wf_status opencl_program_run(Program *program);
+wf_status opencl_program_run_nodes(Program *program, int first, int last);
+const CommandList *opencl_program_commands(const Program *program);
+
+/* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
+wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, OpenclTransform **out);
+/* Enqueues one; the addresses must stay valid until the next. */
+wf_status opencl_transform_run(OpenclDevice *device, OpenclTransform *transform, cl_mem *data,
+                               cl_mem *scratch);
+void opencl_transforms_free(OpenclDevice *device);
+
+#endif
