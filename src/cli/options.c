@@ -58,7 +58,8 @@ static const char *expected(OptionKind kind)
 }
 
 /* Reads one value; a list grows by it. */
-static int option_read(const Command *command, const Option *option, const char *text, void *values)
+static int option_read(const Subcommand *command, const Option *option, const char *text,
+                       void *values)
 {
     void *value = option_value(option, values);
     bool read = true;
@@ -80,7 +81,7 @@ static int option_read(const Command *command, const Option *option, const char 
 }
 
 /* Defaults, absent numbers, and lists with room for every word of the command line. */
-static int values_prepare(const Command *command, int n_words, void *values)
+static int values_prepare(const Subcommand *command, int n_words, void *values)
 {
     for (int i = 0; i < command->n_options; i++) {
         const Option *option = &command->options[i];
@@ -100,14 +101,14 @@ static int values_prepare(const Command *command, int n_words, void *values)
     return EXIT_SUCCESS;
 }
 
-static void values_release(const Command *command, void *values)
+static void values_release(const Subcommand *command, void *values)
 {
     for (int i = 0; i < command->n_options; i++)
         if (command->options[i].kind == OPTION_LIST)
             free(((TextList *)option_value(&command->options[i], values))->items);
 }
 
-static const Option *option_find(const Command *command, const char *name, size_t length)
+static const Option *option_find(const Subcommand *command, const char *name, size_t length)
 {
     for (int i = 0; i < command->n_options; i++) {
         const char *candidate = command->options[i].name;
@@ -117,7 +118,7 @@ static const Option *option_find(const Command *command, const char *name, size_
     return NULL;
 }
 
-static int unknown_option(const Command *command, const char *word)
+static int unknown_option(const Subcommand *command, const char *word)
 {
     enum { MOST = 64 };
     const char *names[MOST];
@@ -138,7 +139,7 @@ static bool is_option(const char *word)
 }
 
 /* The option at words[0] with its value or values; *used is how many words that was. */
-static int words_read(const Command *command, int n_words, char **words, void *values, int *used)
+static int words_read(const Subcommand *command, int n_words, char **words, void *values, int *used)
 {
     const char *name = words[0] + 2;
     size_t length = strcspn(name, "=");
@@ -160,7 +161,7 @@ static int words_read(const Command *command, int n_words, char **words, void *v
     return status;
 }
 
-static int values_read(const Command *command, int n_words, char **words, void *values)
+static int values_read(const Subcommand *command, int n_words, char **words, void *values)
 {
     int used = 0;
     for (int i = 0; i < n_words; i += used) {
@@ -181,7 +182,7 @@ static int values_read(const Command *command, int n_words, char **words, void *
     return EXIT_SUCCESS;
 }
 
-int command_run(const Command *command, int n_words, char **words)
+int command_run(const Subcommand *command, int n_words, char **words)
 {
     for (int i = 0; i < n_words; i++) {
         if (strcmp(words[i], "--help") && strcmp(words[i], "-h")) continue;
@@ -235,7 +236,7 @@ static void option_help(const Option *option)
     print_wrapped(text, HELP_COLUMN, HELP_COLUMN);
 }
 
-void command_help(const Command *command)
+void command_help(const Subcommand *command)
 {
     printf("wavefield %s: %s\n\nUsage: wavefield %s", command->name, command->summary,
            command->name);

@@ -36,7 +36,7 @@ typedef struct Option {
     bool required;
 } Option;
 
-typedef struct Command {
+typedef struct Subcommand {
     const char *name;
     const char *summary; /* one line */
     const char *details; /* paragraphs below the options; NULL: none */
@@ -44,7 +44,7 @@ typedef struct Command {
     int n_options;
     size_t values_size;
     int (*run)(const void *values); /* returns the exit status */
-} Command;
+} Subcommand;
 
 /* OPTION(TrainValues, steps, "steps", COUNT, "N", "1000", "steps to train") */
 #define OPTION(values, field, option, kind, argument, fallback, help)                              \
@@ -57,9 +57,9 @@ typedef struct Command {
     }
 
 /* Reads the words after the command's name and runs it. Returns the exit status. */
-int command_run(const Command *command, int n_words, char **words);
+int command_run(const Subcommand *command, int n_words, char **words);
 
-void command_help(const Command *command);
+void command_help(const Subcommand *command);
 
 /* Prints "wavefield COMMAND: message" and where to find help; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...)

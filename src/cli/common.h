@@ -1,0 +1,44 @@
+/* What several subcommands share. */
+#ifndef CLI_COMMON_H
+#define CLI_COMMON_H
+
+#include "base/status.h"
+#include "cli/options.h"
+#include "wavefield/config.h"
+#include "wavefield/device.h"
+#include "wavefield/model.h"
+
+extern const Subcommand command_devices, command_info, command_train, command_eval,
+    command_generate, command_logits, command_check, command_bench;
+
+/* Rows of option tables that mean the same everywhere. */
+#define OPTION_DEVICE(values)                                                                      \
+    OPTION(values, device, "device", TEXT, "NAME", "auto",                                         \
+           "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices")
+#define OPTION_EVALUATOR(values)                                                                   \
+    OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto",                                   \
+           "how the field propagates: auto, scan, fft or direct")
+#define OPTION_SET(values)                                                                         \
+    OPTION(values, set, "set", LIST, "KEY=VALUE ...", NULL, "change keys of the configuration")
+
+/* The exit status for a status; of a failure, prints the message first. */
+int finish(const char *command, wf_status status);
+
+/* A preset or file, with its changes. */
+wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out);
+
+/* A whole-numbered key of a configuration. */
+int64_t config_integer(const wf_config *config, const char *key);
+
+/* A model folder, or the newest checkpoint of a training folder that holds no finished model. */
+wf_status model_open(wf_device *device, const char *folder, wf_model **out);
+
+/* "1.23 GiB"; returns `text`. */
+const char *bytes_print(int64_t bytes, char *text, size_t size);
+#define BYTES_TEXT(bytes) bytes_print((bytes), (char[32]){0}, 32)
+
+/* "1,234,567"; returns `text`. */
+const char *count_print(int64_t count, char *text, size_t size);
+#define COUNT_TEXT(count) count_print((count), (char[32]){0}, 32)
+
+#endif

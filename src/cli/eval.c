@@ -1,0 +1,91 @@
+/* wavefield eval: how well a model predicts a text. */
+#include "cli/common.h"
+#include "wavefield/train.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct EvalValues {
+    const char *model, *device, *evaluator;
+    TextList data;
+    int64_t batch_size, sequence_length;
+    bool json;
+} EvalValues;
+
+static wf_status print_json(const wf_evaluation *e)
+{
+    json_t *root = json_pack("{s:f, s:f, s:f, s:f, s:I}", "loss", e->loss, "perplexity",
+                             e->perplexity, "accuracy", e->accuracy, "bits_per_byte",
+                             e->bits_per_byte, "tokens", (json_int_t)e->tokens);
+    char *text = root ? json_dumps(root, JSON_REAL_PRECISION(12)) : NULL;
+    if (text) puts(text);
+    bool printed = text != NULL;
+    free(text);
+    json_decref(root);
+    return printed ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory for the results");
+}
+
+static void print_text(const wf_evaluation *e)
+{
+    printf("tokens         %s\nloss           %.4f nats a token\nperplexity     %.3f\n"
+           "accuracy       %.2f %%\n",
+           COUNT_TEXT(e->tokens), e->loss, e->perplexity, 100 * e->accuracy);
+    if (e->bits_per_byte > 0) printf("bits per byte  %.4f\n", e->bits_per_byte);
+}
+
+static wf_status evaluate_model(wf_model *model, const EvalValues *v)
+{
+    wf_dataset *data;
+    wf_evaluation result;
+    const wf_tokenizer *tokenizer = wf_model_tokenizer(model);
+    if (!tokenizer)
+        return fail(WF_ERROR_FORMAT, "%s has no tokenizer.json, so text cannot be read", v->model);
+    TRY(wf_dataset_open(v->data.items, v->data.count, tokenizer, 0, &data));
+    wf_status status =
+        wf_evaluate(model, data, v->batch_size, v->sequence_length < 0 ? 0 : v->sequence_length,
+                    v->evaluator, &result);
+    wf_dataset_destroy(data);
+    TRY(status);
+    if (v->json) return print_json(&result);
+    print_text(&result);
+    return WF_OK;
+}
+
+static wf_status evaluate(const EvalValues *v)
+{
+    wf_device *device;
+    wf_model *model = NULL;
+    TRY(wf_device_open(v->device, &device));
+    wf_status status = model_open(device, v->model, &model);
+    if (!status) status = evaluate_model(model, v);
+    wf_model_destroy(model);
+    wf_device_close(device);
+    return status;
+}
+
+static int run(const void *values)
+{
+    return finish("eval", evaluate(values));
+}
+
+static const Option options[] = {
+    OPTION_REQUIRED(EvalValues, model, "model", TEXT, "DIR", "the model's folder"),
+    OPTION_REQUIRED(EvalValues, data, "data", LIST, "FILE ...", "UTF-8 text"),
+    OPTION(EvalValues, batch_size, "batch-size", COUNT, "N", "8", "windows at a time"),
+    OPTION(EvalValues, sequence_length, "sequence-length", COUNT, "N", NULL,
+           "tokens a window (default: the model's max_seq_len)"),
+    OPTION_EVALUATOR(EvalValues),
+    OPTION(EvalValues, json, "json", FLAG, NULL, NULL, "print one JSON object"),
+    OPTION_DEVICE(EvalValues),
+};
+
+const Subcommand command_eval = {
+    .name = "eval",
+    .summary = "loss, perplexity, accuracy and bits per byte on a text",
+    .details = "The text is cut into windows that do not overlap; every token is counted once.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .values_size = sizeof(EvalValues),
+    .run = run,
+};

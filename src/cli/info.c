@@ -1,0 +1,169 @@
+/* wavefield info: what a model is, and what it needs. */
+#include "cli/common.h"
+
+#include "base/files.h"
+#include "model/builder.h"
+#include "model/model.h"
+#include "train/programs.h"
+#include "wavefield/train.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct InfoValues {
+    const char *model, *config, *device, *evaluator;
+    TextList set;
+    int64_t batch_size, sequence_length;
+} InfoValues;
+
+/* The configuration of a model folder, or of the newest checkpoint in a training folder. */
+static wf_status folder_config(const char *folder, const TextList *set, wf_config **out)
+{
+    char newest[4096];
+    char *path = path_join(folder, "config.json");
+    if (path && !file_exists(path) && !wf_checkpoint_latest(folder, newest, sizeof newest)) {
+        free(path);
+        path = path_join(newest, "config.json");
+    }
+    if (!path) return fail(WF_ERROR_MEMORY, "out of memory for a path");
+    wf_status status = file_exists(path) ? config_open(path, set, out)
+                                         : fail(WF_ERROR_IO, "%s: no such file", path);
+    free(path);
+    return status;
+}
+
+static void print_geometry(const Config *config)
+{
+    Geometry geometry = config_geometry(config);
+    double stride = (double)(geometry.cells - 1) / (double)int64_max(geometry.tokens - 1, 1);
+    if (geometry.version == MODEL_V4 && stride < 1) stride = 1;
+    printf("geometry    %s tokens on %s cells, %.6g apart: ", COUNT_TEXT(geometry.tokens),
+           COUNT_TEXT(geometry.cells), stride);
+    int64_t leak;
+    if (geometry_causal(&geometry, &leak))
+        printf("strictly causal\n");
+    else
+        printf("LEAKS: token %lld reads cell %lld, which token %lld writes\n", (long long)leak,
+               (long long)geometry_last_cell(&geometry, leak), (long long)(leak + 1));
+}
+
+/* Multiplications and additions of a graph's matrix products, those of the output head included. */
+static double product_flops(const Graph *graph)
+{
+    double flops = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const Node *node = &graph->nodes[i];
+        const ProductParams *p = &node->params.product;
+        if (node->op == OP_PRODUCT)
+            flops += 2.0 * (double)p->batch * (double)p->rows * (double)p->cols * (double)p->inner;
+        if (node->op != OP_HEAD_LOSS) continue;
+        double products = 1 + (node->out[2] != NO_TENSOR) + (node->out[3] != NO_TENSOR);
+        flops += 2 * products * (double)shape_elements(graph_shape(graph, node->in[0])) *
+                 (double)graph_shape(graph, node->in[1]).dim[0];
+    }
+    return flops;
+}
+
+static void print_programs(const Programs *programs, const ProgramsParams *params)
+{
+    MemoryPlan m;
+    double tokens = (double)(params->batch * params->tokens);
+    programs_memory(programs, &m);
+    printf("products    %.4g MFLOP a token forward, %.4g MFLOP forward and backward\n",
+           1e-6 * product_flops(programs->evaluate.graph) / tokens,
+           1e-6 * product_flops(programs->accumulate.graph) / tokens);
+    printf("training    %s at batch %lld x %lld: parameters %s, gradients %s, moments %s, "
+           "activations %s, inputs %s\n",
+           BYTES_TEXT(m.total), (long long)params->batch, (long long)params->tokens,
+           BYTES_TEXT(m.parameters), BYTES_TEXT(m.gradients), BYTES_TEXT(m.moments),
+           BYTES_TEXT(m.activations), BYTES_TEXT(m.inputs));
+}
+
+static wf_status print_training(const wf_model *model, const InfoValues *v)
+{
+    Programs *programs = calloc(1, sizeof *programs);
+    if (!programs) return fail(WF_ERROR_MEMORY, "out of memory for plans");
+    ProgramsParams params = {.batch = v->batch_size, .tokens = model->config->max_seq_len};
+    if (v->sequence_length > 0) params.tokens = v->sequence_length;
+    wf_status status = model_evaluator(model->config, v->evaluator, &params.evaluator);
+    if (!status) status = programs_plan(programs, model, &params);
+    if (!status) print_programs(programs, &params);
+    programs_destroy(programs);
+    free(programs);
+    return status;
+}
+
+static wf_status print_generation(const wf_model *model)
+{
+    StreamState state = {0};
+    Geometry geometry = model->geometry;
+    if (!geometry_causal(&geometry, NULL)) return WF_OK; /* no decoder for it */
+    TRY(stream_state_layout(&state, model->config, &model->device->limits, 1));
+    printf("generation  %s of parameters, %s of state a sequence%s\n",
+           BYTES_TEXT(sequence_bytes(&model->values)), BYTES_TEXT(state.region.size),
+           model->config->spectral_gate ? " (all deposits are kept)" : ", at any position");
+    stream_state_destroy(&state);
+    return WF_OK;
+}
+
+static wf_status print_config(wf_device *device, const wf_config *config, const InfoValues *v)
+{
+    int64_t parameters;
+    wf_model *model;
+    printf("model       %s, version %s: %lld layers of %lld in %lld heads, feed-forward %lld, "
+           "vocabulary %lld\n",
+           v->config ? v->config : v->model, config->version == MODEL_V4 ? "4" : "3.5",
+           (long long)config->num_layers, (long long)config->embedding_dim,
+           (long long)config->num_heads, (long long)config->ffn_dim, (long long)config->vocab_size);
+    print_geometry(config);
+    fflush(stdout);
+    TRY(wf_config_parameters(config, &parameters));
+    printf("parameters  %s\n", COUNT_TEXT(parameters));
+    TRY(model_outline(device, config, &model));
+    wf_status status = print_training(model, v);
+    if (!status) status = print_generation(model);
+    wf_model_destroy(model);
+    return status;
+}
+
+static wf_status info(const InfoValues *v)
+{
+    wf_config *config;
+    wf_device *device = NULL;
+    TRY(v->config ? config_open(v->config, &v->set, &config)
+                  : folder_config(v->model, &v->set, &config));
+    wf_status status = wf_device_open(v->device, &device);
+    if (!status) status = print_config(device, config, v);
+    wf_device_close(device);
+    wf_config_destroy(config);
+    return status;
+}
+
+static int run(const void *values)
+{
+    const InfoValues *v = values;
+    if (!v->model == !v->config)
+        return usage_error("info", "one of --model DIR and --config PRESET|FILE is needed");
+    return finish("info", info(v));
+}
+
+static const Option options[] = {
+    OPTION(InfoValues, model, "model", TEXT, "DIR", NULL, "a model's folder"),
+    OPTION(InfoValues, config, "config", TEXT, "PRESET|FILE", NULL,
+           "demo, v3.5-6m, v4-20m, v4-130m, v4-825m, or a config.json"),
+    OPTION_SET(InfoValues),
+    OPTION(InfoValues, batch_size, "batch-size", COUNT, "N", "8", "for the memory plan"),
+    OPTION(InfoValues, sequence_length, "sequence-length", COUNT, "N", NULL,
+           "for the memory plan (default: max_seq_len)"),
+    OPTION_EVALUATOR(InfoValues),
+    OPTION_DEVICE(InfoValues),
+};
+
+const Subcommand command_info = {
+    .name = "info",
+    .summary = "a model's parameters, work a token, memory and geometry",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .values_size = sizeof(InfoValues),
+    .run = run,
+};

@@ -1,0 +1,329 @@
+/* wavefield train: a model from text. */
+#include "base/clock.h"
+#include "cli/common.h"
+#include "cli/metrics.h"
+#include "cli/progress.h"
+#include "train/programs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct TrainValues {
+    const char *config, *out, *tokenizer, *evaluator, *device;
+    TextList set, data;
+    int64_t steps, batch_size, sequence_length, warmup, accumulation, seed;
+    double learning_rate, min_learning_rate, weight_decay, clip, held_out;
+    int64_t eval_every, save_every, keep, log_every;
+    bool resume;
+} TrainValues;
+
+typedef struct TrainRun {
+    const TrainValues *values;
+    wf_device *device;
+    wf_model *model;
+    wf_dataset *data;
+    wf_trainer *trainer;
+    wf_trainer_params settings;
+    int64_t held_out; /* tokens */
+    Metrics *metrics;
+    Progress progress;
+} TrainRun;
+
+/* ---- stopping ---- */
+
+static volatile sig_atomic_t stop_asked;
+
+/* The first signal lets the step finish; the second one ends the process. */
+static void ask_to_stop(int signal_number)
+{
+    stop_asked = 1;
+    signal(signal_number, SIG_DFL);
+}
+
+/* ---- preparation ---- */
+
+static const char *tokenizer_type(const TrainValues *v, const wf_config *config, char *text,
+                                  size_t size)
+{
+    if (v->tokenizer) return v->tokenizer;
+    wf_config_get(config, "tokenizer", text, size);
+    return *text ? text : "char";
+}
+
+/* Presets of 256 tokens are meant for bytes or characters: what the tokenizer has is their
+ * vocabulary, unless --set says otherwise. */
+static bool vocabulary_is_open(const TrainValues *v, const wf_config *config)
+{
+    bool preset = false;
+    for (const char *const *name = wf_config_presets(); *name; name++)
+        preset |= !strcmp(*name, v->config);
+    for (int i = 0; i < v->set.count; i++)
+        if (!strncmp(v->set.items[i], "vocab_size=", 11)) return false;
+    return preset && config_integer(config, "vocab_size") == 256;
+}
+
+static wf_status adapt_config(const TrainValues *v, const wf_tokenizer *tokenizer,
+                              wf_config *config)
+{
+    char assignment[96];
+    snprintf(assignment, sizeof assignment, "tokenizer=%s", wf_tokenizer_type(tokenizer));
+    TRY(wf_config_set(config, assignment));
+    if (!vocabulary_is_open(v, config)) return WF_OK;
+    snprintf(assignment, sizeof assignment, "vocab_size=%lld",
+             (long long)wf_tokenizer_vocabulary(tokenizer));
+    return wf_config_set(config, assignment);
+}
+
+/* A new model with a tokenizer made for the data. */
+static wf_status create_model(TrainRun *run)
+{
+    const TrainValues *v = run->values;
+    wf_config *config;
+    wf_tokenizer *tokenizer = NULL;
+    char type[64];
+    TRY(config_open(v->config, &v->set, &config));
+    wf_status status = wf_tokenizer_create(tokenizer_type(v, config, type, sizeof type),
+                                           v->data.items, v->data.count, &tokenizer);
+    if (!status) status = adapt_config(v, tokenizer, config);
+    if (!status) status = wf_model_create(run->device, config, run->settings.seed, &run->model);
+    if (!status) status = wf_model_set_tokenizer(run->model, tokenizer);
+    if (status) wf_tokenizer_destroy(tokenizer);
+    wf_config_destroy(config);
+    return status;
+}
+
+/* What the command line says goes before what the settings have. */
+static void apply_options(const TrainValues *v, wf_trainer_params *settings)
+{
+    if (v->steps >= 0) settings->steps = v->steps;
+    if (v->batch_size >= 0) settings->batch_size = v->batch_size;
+    if (v->sequence_length >= 0) settings->sequence_length = v->sequence_length;
+    if (v->accumulation >= 0) settings->accumulation = v->accumulation;
+    if (v->warmup >= 0) settings->warmup = v->warmup;
+    if (v->seed >= 0) settings->seed = (uint64_t)v->seed;
+    if (v->learning_rate >= 0) settings->learning_rate = v->learning_rate;
+    if (v->min_learning_rate >= 0) settings->min_learning_rate = v->min_learning_rate;
+    if (v->weight_decay >= 0) settings->weight_decay = v->weight_decay;
+    if (v->clip >= 0) settings->clip = v->clip;
+    if (v->evaluator) settings->evaluator = v->evaluator;
+}
+
+static wf_status begin_new(TrainRun *run)
+{
+    char newest[4096];
+    run->settings = *wf_trainer_params();
+    apply_options(run->values, &run->settings);
+    if (!wf_checkpoint_latest(run->values->out, newest, sizeof newest))
+        return fail(WF_ERROR_ARGUMENT,
+                    "%s is a checkpoint of an earlier run: continue it with --resume, or choose "
+                    "another --out",
+                    newest);
+    return create_model(run);
+}
+
+static wf_status begin_resumed(TrainRun *run)
+{
+    char newest[4096];
+    TRY(wf_checkpoint_latest(run->values->out, newest, sizeof newest));
+    TRY(wf_checkpoint_settings(newest, &run->settings));
+    apply_options(run->values, &run->settings);
+    return wf_model_load(run->device, newest, &run->model);
+}
+
+static wf_status begin(TrainRun *run)
+{
+    const TrainValues *v = run->values;
+    wf_progress progress;
+    TRY(wf_device_open(v->device, &run->device));
+    TRY(v->resume ? begin_resumed(run) : begin_new(run));
+    TRY(wf_dataset_open(v->data.items, v->data.count, wf_model_tokenizer(run->model), v->held_out,
+                        &run->data));
+    TRY(wf_trainer_create(run->model, run->data, &run->settings, &run->trainer));
+    if (v->resume) TRY(wf_trainer_resume(run->trainer, v->out));
+    wf_trainer_settings(run->trainer, &run->settings);
+    wf_trainer_progress(run->trainer, &progress);
+    progress_begin(&run->progress, v->log_every, run->settings.steps);
+    return metrics_open(v->out, progress.step, &run->metrics);
+}
+
+static wf_status print_summary(TrainRun *run)
+{
+    const wf_trainer_params *s = &run->settings;
+    const wf_config *config = wf_model_config(run->model);
+    wf_device_info device;
+    wf_progress progress;
+    MemoryPlan memory;
+    int64_t parameters, training;
+    wf_device_describe(run->device, &device);
+    wf_trainer_progress(run->trainer, &progress);
+    wf_dataset_size(run->data, &training, &run->held_out, NULL);
+    TRY(wf_config_parameters(config, &parameters));
+    TRY(training_memory(run->device, config, s->batch_size, s->sequence_length, s->evaluator,
+                        &memory));
+    printf("model   %s, %s parameters, vocabulary of %lld (%s)\n",
+           run->values->config ? run->values->config : run->values->out, COUNT_TEXT(parameters),
+           (long long)config_integer(config, "vocab_size"),
+           wf_tokenizer_type(wf_model_tokenizer(run->model)));
+    printf("data    %s tokens, %s held out\n", COUNT_TEXT(training), COUNT_TEXT(run->held_out));
+    printf("step    %lld x %lld x %lld = %s tokens, %lld steps%s\n", (long long)s->accumulation,
+           (long long)s->batch_size, (long long)s->sequence_length,
+           COUNT_TEXT(s->accumulation * s->batch_size * s->sequence_length), (long long)s->steps,
+           progress.step ? ", resumed" : "");
+    printf("rate    %g to %g, warm-up %lld, weight decay %g, clip %g, seed %llu\n",
+           s->learning_rate, s->min_learning_rate, (long long)s->warmup, s->weight_decay, s->clip,
+           (unsigned long long)s->seed);
+    printf("device  %s: %s, %s of memory needed\n\n", device.id, device.name,
+           BYTES_TEXT(memory.total));
+    fflush(stdout);
+    return WF_OK;
+}
+
+/* ---- the run ---- */
+
+static wf_status evaluate(TrainRun *run, int64_t step)
+{
+    wf_evaluation e;
+    if (run->held_out == 0) return WF_OK;
+    TRY(wf_trainer_evaluate(run->trainer, &e));
+    progress_break(&run->progress);
+    printf("step %lld: held-out loss %.4f  perplexity %.3f  accuracy %.2f %%", (long long)step,
+           e.loss, e.perplexity, 100 * e.accuracy);
+    if (e.bits_per_byte > 0) printf("  bits per byte %.4f", e.bits_per_byte);
+    putchar('\n');
+    fflush(stdout);
+    return metrics_evaluation(run->metrics, step, &e);
+}
+
+static bool is_due(int64_t step, int64_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+static wf_status run_steps(TrainRun *run, int64_t *step)
+{
+    const TrainValues *v = run->values;
+    while (*step < run->settings.steps && !stop_asked) {
+        wf_step_stats stats;
+        double start = clock_seconds();
+        TRY(wf_trainer_step(run->trainer, &stats));
+        double seconds = clock_seconds() - start;
+        *step = stats.step;
+        progress_step(&run->progress, &stats, seconds);
+        TRY(metrics_step(run->metrics, &stats, seconds));
+        bool last = *step == run->settings.steps || stop_asked;
+        if (!last && is_due(*step, v->eval_every)) TRY(evaluate(run, *step));
+        if (!last && is_due(*step, v->save_every))
+            TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
+    }
+    return WF_OK;
+}
+
+static wf_status train_model(TrainRun *run)
+{
+    const TrainValues *v = run->values;
+    wf_progress progress;
+    TRY(begin(run));
+    TRY(print_summary(run));
+    wf_trainer_progress(run->trainer, &progress);
+    int64_t step = progress.step;
+    wf_status status = run_steps(run, &step);
+    progress_break(&run->progress);
+    TRY(status);
+    if (!stop_asked) TRY(evaluate(run, step));
+    TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
+    TRY(wf_model_save(run->model, v->out));
+    if (step < run->settings.steps)
+        printf("stopped after step %lld and saved in %s; --resume continues\n", (long long)step,
+               v->out);
+    else
+        printf("saved in %s\n", v->out);
+    return WF_OK;
+}
+
+static void name_last_checkpoint(const TrainValues *v)
+{
+    char newest[4096];
+    if (!wf_checkpoint_latest(v->out, newest, sizeof newest))
+        fprintf(stderr, "wavefield train: the last good checkpoint is %s\n", newest);
+}
+
+static int run(const void *values)
+{
+    const TrainValues *v = values;
+    if (!v->config == !v->resume)
+        return usage_error("train", v->config ? "--resume takes the configuration of the run it "
+                                                "continues: leave --config out"
+                                              : "--config PRESET|FILE or --resume is needed");
+    if (v->resume && (v->set.count || v->tokenizer))
+        return usage_error("train", "--resume takes the configuration of the run it continues: "
+                                    "leave --set and --tokenizer out");
+    TrainRun train = {.values = v};
+    struct sigaction action = {.sa_handler = ask_to_stop};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    int exit_status = finish("train", train_model(&train));
+    if (exit_status && train.trainer) name_last_checkpoint(v);
+    metrics_close(train.metrics);
+    wf_trainer_destroy(train.trainer);
+    wf_dataset_destroy(train.data);
+    wf_model_destroy(train.model);
+    wf_device_close(train.device);
+    return exit_status;
+}
+
+static const Option options[] = {
+    OPTION(TrainValues, config, "config", TEXT, "PRESET|FILE", NULL,
+           "demo, v3.5-6m, v4-20m, v4-130m, v4-825m, or a config.json"),
+    OPTION_SET(TrainValues),
+    OPTION_REQUIRED(TrainValues, data, "data", LIST, "FILE ...", "UTF-8 text to learn"),
+    OPTION_REQUIRED(TrainValues, out, "out", TEXT, "DIR",
+                    "folder for checkpoints, metrics.jsonl and the finished model"),
+    OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE", NULL,
+           "byte or char (default: the configuration's, else char)"),
+    OPTION(TrainValues, held_out, "held-out", REAL, "SHARE", "0.05",
+           "share of the data, at its end, kept for evaluation"),
+    OPTION(TrainValues, steps, "steps", COUNT, "N", NULL, "optimizer steps (default: 1000)"),
+    OPTION(TrainValues, batch_size, "batch-size", COUNT, "N", NULL,
+           "sequences at a time (default: 8)"),
+    OPTION(TrainValues, accumulation, "accumulation", COUNT, "N", NULL,
+           "batches whose gradients are added up for a step (default: 1)"),
+    OPTION(TrainValues, sequence_length, "sequence-length", COUNT, "N", NULL,
+           "tokens a sequence (default: the configuration's max_seq_len)"),
+    OPTION(TrainValues, learning_rate, "learning-rate", REAL, "R", NULL,
+           "peak rate (default: the preset's, else 1e-3)"),
+    OPTION(TrainValues, min_learning_rate, "min-learning-rate", REAL, "R", NULL,
+           "rate at the end of the cosine (default: the preset's, else a tenth of the peak)"),
+    OPTION(TrainValues, warmup, "warmup", INTEGER, "N", NULL,
+           "steps of linear warm-up (default: the preset's, else a twentieth)"),
+    OPTION(TrainValues, weight_decay, "weight-decay", REAL, "R", NULL,
+           "decoupled weight decay (default: 0.1)"),
+    OPTION(TrainValues, clip, "clip", REAL, "R", NULL,
+           "largest global gradient norm, 0: none (default: 1)"),
+    OPTION(TrainValues, seed, "seed", INTEGER, "N", NULL,
+           "of initial values, data order and dropout (default: 0)"),
+    OPTION(TrainValues, eval_every, "eval-every", INTEGER, "N", "500",
+           "steps between evaluations on the held-out text; 0: only at the end"),
+    OPTION(TrainValues, save_every, "save-every", INTEGER, "N", "500",
+           "steps between checkpoints; 0: only at the end"),
+    OPTION(TrainValues, keep, "keep", INTEGER, "N", "2", "checkpoints to keep; 0: all"),
+    OPTION(TrainValues, log_every, "log-every", COUNT, "N", "50",
+           "steps a line where the output is not a terminal"),
+    OPTION(TrainValues, resume, "resume", FLAG, NULL, NULL,
+           "continue the run in DIR, to the bit as if it had not stopped"),
+    OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
+           "how the field propagates: auto, scan, fft or direct (default: auto)"),
+    OPTION_DEVICE(TrainValues),
+};
+
+const Subcommand command_train = {
+    .name = "train",
+    .summary = "train a model on text",
+    .details = "An interrupt finishes the step, saves a checkpoint and ends; --resume goes on from "
+               "it.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .values_size = sizeof(TrainValues),
+    .run = run,
+};
