@@ -247,8 +247,13 @@ typedef struct Preset {
         .residual_scale = true, .tokenizer = words                                                 \
     }
 
+#define START(peak, last, steps)                                                                   \
+    {                                                                                              \
+        .learning_rate = peak, .min_learning_rate = last, .weight_decay = 0.1, .warmup = steps     \
+    }
+
 static const Preset presets[] = {
-    {"demo", V4_PRESET(128, 4, 4, 512, 256, 256, 256, 2, "byte"), {2e-3, 2e-4, 0.1, 100, 3, 50}},
+    {"demo", V4_PRESET(128, 4, 4, 512, 256, 256, 256, 2, "byte"), START(2e-3, 2e-4, 100)},
     {"v3.5-6m",
      {.version = MODEL_V3_5,
       .embedding_dim = 256,
@@ -263,14 +268,10 @@ static const Preset presets[] = {
       .feature_map_depth = 2,
       .cross_dim = true,
       .tokenizer = "char"},
-     {1e-3, 1e-4, 0.1, 200, 1, 1}},
-    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3, ""), {6e-4, 6e-5, 0.1, 500, 3, 50}},
-    {"v4-130m",
-     V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3, ""),
-     {4e-4, 4e-5, 0.1, 1000, 3, 50}},
-    {"v4-825m",
-     V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4, ""),
-     {2e-4, 2e-5, 0.1, 2000, 3, 50}},
+     START(1e-3, 1e-4, 200)},
+    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3, ""), START(6e-4, 6e-5, 500)},
+    {"v4-130m", V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3, ""), START(4e-4, 4e-5, 1000)},
+    {"v4-825m", V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4, ""), START(2e-4, 2e-5, 2000)},
 };
 enum { N_PRESETS = sizeof presets / sizeof *presets };
 
@@ -291,9 +292,12 @@ const char *const *wf_config_presets(void)
 TrainingDefaults config_training(const Config *config)
 {
     const Preset *preset = config->preset[0] ? find_preset(config->preset) : NULL;
-    if (preset) return preset->training;
-    bool v4 = config->version == MODEL_V4;
-    return (TrainingDefaults){1e-3, 1e-4, 0.1, 0, v4 ? 3 : 1, v4 ? 50 : 1};
+    TrainingDefaults training = START(1e-3, 1e-4, 0);
+    if (preset) training = preset->training;
+    bool v4 = config->version == MODEL_V4; /* spec §6 */
+    training.qk_multiplier = v4 ? 3 : 1;
+    training.kernel_multiplier = v4 ? 50 : 1;
+    return training;
 }
 
 /* ---- derived ---- */
@@ -404,7 +408,7 @@ wf_status wf_config_get(const wf_config *config, const char *name, char *value, 
     const void *field = (const char *)config + key->offset;
     switch (key->kind) {
     case KEY_INTEGER: snprintf(value, size, "%lld", (long long)*(const int64_t *)field); break;
-    case KEY_REAL: snprintf(value, size, "%.17g", *(const double *)field); break;
+    case KEY_REAL: snprintf(value, size, "%.15g", *(const double *)field); break;
     case KEY_SWITCH: snprintf(value, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case KEY_CHOICE: snprintf(value, size, "%s", key->choices[*(const int *)field]); break;
     case KEY_TEXT: snprintf(value, size, "%s", (const char *)field); break;
