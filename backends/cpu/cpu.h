@@ -1,8 +1,9 @@
 /* The plain C backend: the oracle of every other backend, and the default where no GPU is.
  *
- * Its op files are compiled several times: in double (REAL_IS_DOUBLE) as the reference device, and in
- * float for the product, once for every instruction set worth having; the best one the machine runs
- * is chosen when the device is opened. CPU_NAME gives each build's functions their own names. */
+ * Its op files are compiled several times: in double (REAL_IS_DOUBLE) as the reference device, and
+ * in float for the product, once for every instruction set worth having; the best one the machine
+ * runs is chosen when the device is opened. CPU_NAME gives each build's functions their own names.
+ */
 #ifndef BACKENDS_CPU_CPU_H
 #define BACKENDS_CPU_CPU_H
 
@@ -15,7 +16,7 @@ typedef float real;
 #endif
 
 #define CPU_JOIN2(a, b) a##b
-#define CPU_JOIN(a, b) CPU_JOIN2(a, b)
+#define CPU_JOIN(a, b)  CPU_JOIN2(a, b)
 #ifndef CPU_VARIANT
 #define CPU_VARIANT cpu32_
 #endif
@@ -52,6 +53,35 @@ static inline Shape call_out_shape(const CpuCall *call, int k)
 static inline bool call_accumulates(const CpuCall *call, int k)
 {
     return (call->node->accumulate >> k) & 1u;
+}
+
+/* Writes a value, or adds it. */
+static inline void real_put(real *to, real value, bool add)
+{
+    *to = add ? *to + value : value;
+}
+
+/* ---- how work is cut: by its size alone, so that results do not depend on the thread count ----
+ */
+
+/* Elements in a block of an elementwise loop. */
+enum { BLOCK = 4096 };
+
+/* Is a loop over this many elements worth waking the other cores? */
+static inline bool worth_threads(int64_t elements)
+{
+    return elements > 2 * BLOCK;
+}
+
+/* A sum over rows is taken in blocks of this many, each from its first row on; the blocks' sums are
+ * then added in order. */
+static inline int64_t sum_block_rows(int64_t rows)
+{
+    return int64_max(16, ceil_div(rows, 64));
+}
+static inline int64_t sum_blocks(int64_t rows)
+{
+    return ceil_div(rows, sum_block_rows(rows));
 }
 
 #endif
