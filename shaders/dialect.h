@@ -141,7 +141,7 @@ typedef unsigned int uint;
 #define AT(buffer, i)          buffer[i]
 #define ENTRY(size)            extern "C" __global__ void __launch_bounds__(size)
 #define SHARED(type, name, count) __shared__ type name[count];
-#define FUNCTION               static __device__ __forceinline__
+#define FUNCTION               __device__ __forceinline__
 
 #define GROUP_X   blockIdx.x
 #define GROUP_Y   blockIdx.y

@@ -1,2 +1,3 @@
 /* The headers that kernels share, in order. */
 #include "dialect.h"
+#include "math.h"

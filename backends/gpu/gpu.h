@@ -6,10 +6,10 @@
  *
  * How a kernel takes its arguments, from what gpu_kernels[] and a Dispatch say:
  *   Vulkan   push constants: the buffers' addresses (8 bytes each), then the scalars.
- *   OpenCL   for each buffer a cl_mem and a uint, the element where the place starts (place.offset /
- *            element, in elements of that buffer); then all scalars as one struct by value.
- *   CUDA     the buffers' addresses; then all scalars as one struct by value.
- * A place of size 0 is an absent buffer: address 0, which the kernel will not touch. */
+ *   OpenCL   for each buffer a cl_mem and a uint, the element where the place starts (place.offset
+ * / element, in elements of that buffer); then all scalars as one struct by value. CUDA     the
+ * buffers' addresses; then all scalars as one struct by value. A place of size 0 is an absent
+ * buffer: address 0, which the kernel will not touch. */
 #ifndef BACKENDS_GPU_GPU_H
 #define BACKENDS_GPU_GPU_H
 
@@ -30,7 +30,7 @@ typedef enum KernelAccess { KERNEL_READS = 1, KERNEL_WRITES = 2, KERNEL_UPDATES 
 
 typedef struct KernelBuffer {
     const char *name;
-    uint8_t access; /* KernelAccess */
+    uint8_t access;  /* KernelAccess */
     uint8_t element; /* bytes */
 } KernelBuffer;
 
@@ -86,6 +86,7 @@ typedef struct GpuLimits {
     int64_t groups[3];       /* largest counts */
     int64_t transform_bytes; /* largest Transform.data; 0: no transforms on this device */
     int64_t busy_groups;     /* groups that keep the device busy, ≥ 1 */
+    int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
 } GpuLimits;
 
 /* For Backend.supports and Backend.workspace. */

@@ -1,0 +1,77 @@
+/* Inside the lowering: one function an op emits its steps. The same function, run without a plan,
+ * measures the op's workspace and says whether the op can run at all, so the three never disagree.
+ */
+#ifndef BACKENDS_GPU_LOWER_H
+#define BACKENDS_GPU_LOWER_H
+
+#include "backends/gpu/gpu.h"
+#include "backends/gpu/scalars.h"
+
+typedef struct Lowering {
+    const Graph *graph;
+    const Node *node;
+    const GpuLimits *limits;
+    const Plan *plan;    /* NULL: only measure */
+    GpuList *list;       /* NULL: only measure */
+    int index;           /* of the node */
+    int64_t scratch;     /* bytes of workspace handed out */
+    const char *refusal; /* why the node cannot run, or NULL */
+    wf_status status;
+} Lowering;
+
+typedef void (*LowerOp)(Lowering *lowering);
+
+/* The first refusal counts; `why` is a constant text. */
+void lower_refuse(Lowering *lowering, const char *why);
+
+Shape lower_in_shape(const Lowering *lowering, int k);
+Shape lower_out_shape(const Lowering *lowering, int k);
+bool lower_has_in(const Lowering *lowering, int k);
+bool lower_has_out(const Lowering *lowering, int k);
+/* Does the node add to output k rather than overwrite it? */
+uint32_t lower_accumulates(const Lowering *lowering, int k);
+
+/* Places of inputs, outputs (size 0 where absent) and of fresh workspace. */
+Place lower_in(const Lowering *lowering, int k);
+Place lower_out(const Lowering *lowering, int k);
+Place lower_scratch(Lowering *lowering, int64_t bytes);
+/* The bytes of `place` from `offset` on. */
+Place lower_part(Place place, int64_t offset, int64_t size);
+
+/* lower_dispatch(l, KERNEL_ADD, GROUPS(n, 1, 1), BUFFERS(a, b, y), SCALARS(add, .n = …), cost):
+ * `operations` is an estimate of the arithmetic; bytes moved are added to it. Refuses counts of
+ * groups that the device does not allow, and buffers of more than 2^31-1 elements. */
+typedef struct Groups {
+    int64_t x, y, z;
+} Groups;
+#define GROUPS(x, y, z) ((Groups){(x), (y), (z)})
+#define BUFFERS(...)                                                                               \
+    (const Place[]){__VA_ARGS__}, (int)(sizeof((const Place[]){__VA_ARGS__}) / sizeof(Place))
+#define SCALARS(kernel, ...) &(const kernel##_scalars){__VA_ARGS__}, sizeof(kernel##_scalars)
+void lower_dispatch(Lowering *lowering, KernelId kernel, Groups groups, const Place *buffers,
+                    int n_buffers, const void *scalars, size_t scalar_bytes, double operations);
+
+/* Groups for kernels that loop over n elements, a thread each, however many groups there are. */
+Groups lower_groups_over(const Lowering *lowering, KernelId kernel, int64_t n);
+
+/* How many slices to cut `rows` into when each slice keeps `groups` groups busy. */
+int64_t lower_slices(const Lowering *lowering, int64_t rows, int64_t groups);
+
+void lower_transform(Lowering *lowering, const Transform *transform);
+
+/* Sums [items, slices, width] of `partial` over slices into, or onto, `y`. */
+void lower_sum_slices(Lowering *lowering, Place partial, Place y, int64_t items, int64_t slices,
+                      int64_t width, uint32_t accumulate);
+
+/* The ops (lower_*.c). */
+void lower_fill(Lowering *lowering);
+void lower_copy(Lowering *lowering);
+void lower_add(Lowering *lowering);
+void lower_layernorm(Lowering *lowering);
+void lower_layernorm_backward(Lowering *lowering);
+void lower_product(Lowering *lowering);
+void lower_column_sum(Lowering *lowering);
+void lower_field(Lowering *lowering);
+void lower_field_backward(Lowering *lowering);
+
+#endif

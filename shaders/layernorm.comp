@@ -1,0 +1,38 @@
+/* y = (x - mean)·rstd·weight + bias over rows of `width`; a group a row. */
+#include "dialect.h"
+
+KERNEL(layernorm, 64, READ(x) READ(weight) READ(bias) UPDATE(y) WRITE(mean) WRITE(rstd),
+       UINT(rows) UINT(width) UINT(accumulate))
+SHARED(float, scratch, 64)
+BODY
+{
+    for (uint row = GROUP_X; row < arg.rows; row += GROUPS_X) {
+        uint at = row * arg.width;
+        float sum = 0.0f;
+        for (uint i = LANE; i < arg.width; i += LANES) sum += LOAD(x, at + i);
+        scratch[LANE] = sum;
+        GROUP_SUM(scratch)
+        float center = scratch[0] / TO_FLOAT(arg.width);
+        BARRIER();
+
+        float square = 0.0f;
+        for (uint i = LANE; i < arg.width; i += LANES) {
+            float off = LOAD(x, at + i) - center;
+            square += off * off;
+        }
+        scratch[LANE] = square;
+        GROUP_SUM(scratch)
+        float scale = 1.0f / sqrt(scratch[0] / TO_FLOAT(arg.width) + 1e-5f);
+        BARRIER();
+
+        for (uint i = LANE; i < arg.width; i += LANES) {
+            float value = (LOAD(x, at + i) - center) * scale * LOAD(weight, i) + LOAD(bias, i);
+            STORE(y, at + i, arg.accumulate != 0u ? LOAD(y, at + i) + value : value);
+        }
+        if (LANE == 0u) {
+            STORE(mean, row, center);
+            STORE(rstd, row, scale);
+        }
+    }
+}
+END
