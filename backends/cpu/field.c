@@ -98,7 +98,7 @@ static void kernel_backward(const CpuCall *call, const Field *field, const Convo
 {
     const int64_t reach = field->params.reach, rows = field->batch * field->heads;
     if (c->gated) {
-        CPU_NAME(gate_backward)
+        CPU_NAME(spectral_gate_backward)
         (&c->gate, field,
          &(GateGradient){.gate = call->in[8],
                          .waves = c->waves,
@@ -145,11 +145,9 @@ static void convolve_backward(const CpuCall *call, const Field *field)
 int64_t CPU_NAME(field_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 0);
+    if (field.params.evaluator == FIELD_SCAN) return CPU_NAME(scan_forward_bytes)(&field);
     Carve carve = {0};
-    if (field.params.evaluator == FIELD_SCAN)
-        CPU_NAME(scan_carve)(&carve, &field);
-    else
-        convolver_carve(&carve, &field, has_input(node, 6), false);
+    convolver_carve(&carve, &field, has_input(node, 6), false);
     return carve.used;
 }
 
@@ -160,10 +158,8 @@ void CPU_NAME(field)(const CpuCall *call)
         convolve_forward(call, &field);
         return;
     }
-    Carve carve = {.base = call->workspace};
-    ScanWork work = CPU_NAME(scan_carve)(&carve, &field);
     CPU_NAME(scan_forward)
-    (&work, &field,
+    (call->workspace, &field,
      &(ScanForward){.u = call->in[0],
                     .r = call->out[0],
                     .add = call_accumulates(call, 0),
@@ -173,11 +169,9 @@ void CPU_NAME(field)(const CpuCall *call)
 int64_t CPU_NAME(field_backward_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 1);
+    if (field.params.evaluator == FIELD_SCAN) return CPU_NAME(scan_backward_bytes)(&field);
     Carve carve = {0};
-    if (field.params.evaluator == FIELD_SCAN)
-        CPU_NAME(scan_backward_carve)(&carve, &field);
-    else
-        convolver_carve(&carve, &field, has_input(node, 8), true);
+    convolver_carve(&carve, &field, has_input(node, 8), true);
     return carve.used;
 }
 
@@ -188,10 +182,8 @@ void CPU_NAME(field_backward)(const CpuCall *call)
         convolve_backward(call, &field);
         return;
     }
-    Carve carve = {.base = call->workspace};
-    ScanBackwardWork work = CPU_NAME(scan_backward_carve)(&carve, &field);
     CPU_NAME(scan_backward)
-    (&work, &field,
+    (call->workspace, &field,
      &(ScanBackward){.dr = call->in[0],
                      .u = call->in[1],
                      .carry = call->in[7],
@@ -205,18 +197,14 @@ void CPU_NAME(field_backward)(const CpuCall *call)
 int64_t CPU_NAME(field_stream_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 0);
-    Carve carve = {0};
-    CPU_NAME(scan_carve)(&carve, &field);
-    return carve.used;
+    return CPU_NAME(scan_forward_bytes)(&field);
 }
 
 void CPU_NAME(field_stream)(const CpuCall *call)
 {
     Field field = field_given(call, 0);
-    Carve carve = {.base = call->workspace};
-    ScanWork work = CPU_NAME(scan_carve)(&carve, &field);
     CPU_NAME(scan_forward)
-    (&work, &field,
+    (call->workspace, &field,
      &(ScanForward){.u = call->in[0],
                     .r = call->out[0],
                     .add = call_accumulates(call, 0),

@@ -111,11 +111,12 @@ void CPU_NAME(gate_prepare)(const GateWork *work, const Field *field, const Comp
     const double turn = -2 * acos(-1.0) / (double)size;
     for (int64_t k = 0; k < size; k++)
         work->roots[k] = (Complex){cos(turn * (double)k), sin(turn * (double)k)};
+    const int64_t slots = CPU_NAME(field_threads)(work->slots);
 #pragma omp parallel for schedule(static)
-    for (int64_t slot = 0; slot < work->slots; slot++) {
+    for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * size, *out = in + size;
-        int64_t end = slot_first(slot + 1, work->slots, field->heads);
-        for (int64_t h = slot_first(slot, work->slots, field->heads); h < end; h++) {
+        int64_t end = slot_first(slot + 1, slots, field->heads);
+        for (int64_t h = slot_first(slot, slots, field->heads); h < end; h++) {
             memset(in, 0, (size_t)size * sizeof *in);
             for (int64_t t = 0; t < cells; t++) in[t].re = waves[h * cells + t].re;
             transform(work->roots, size, 1, size, in, out);
@@ -142,11 +143,12 @@ void CPU_NAME(gate_kernels)(const GateWork *work, const Field *field, const real
                             int64_t cells, double *kernels)
 {
     const int64_t items = field->batch * field->heads;
+    const int64_t slots = CPU_NAME(field_threads)(work->slots);
 #pragma omp parallel for schedule(static)
-    for (int64_t slot = 0; slot < work->slots; slot++) {
+    for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;
-        int64_t end = slot_first(slot + 1, work->slots, items);
-        for (int64_t i = slot_first(slot, work->slots, items); i < end; i++) {
+        int64_t end = slot_first(slot + 1, slots, items);
+        for (int64_t i = slot_first(slot, slots, items); i < end; i++) {
             filter(work, work->spectra + i % field->heads * work->bins,
                    gate + i * FIELD_GATE_POINTS, in, out);
             for (int64_t t = 0; t < cells; t++) kernels[i * cells + t] = out[t].re;
@@ -189,14 +191,15 @@ static void gate_backward_item(const GateWork *work, const Field *field,
     gradient->moments[i] = CPU_NAME(kernel_moments)(gradient->waves + h * cells, dkernel, cells);
 }
 
-void CPU_NAME(gate_backward)(const GateWork *work, const Field *field, const GateGradient *gradient)
+void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field, const GateGradient *gradient)
 {
     const int64_t items = field->batch * field->heads;
+    const int64_t slots = CPU_NAME(field_threads)(work->slots);
 #pragma omp parallel for schedule(static)
-    for (int64_t slot = 0; slot < work->slots; slot++) {
+    for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;
-        int64_t end = slot_first(slot + 1, work->slots, items);
-        for (int64_t i = slot_first(slot, work->slots, items); i < end; i++)
+        int64_t end = slot_first(slot + 1, slots, items);
+        for (int64_t i = slot_first(slot, slots, items); i < end; i++)
             gate_backward_item(work, field, gradient, i, in, out);
     }
 }

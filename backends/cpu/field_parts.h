@@ -48,9 +48,11 @@ typedef struct Carve {
 void *CPU_NAME(carve)(Carve *carve, int64_t count, size_t size);
 #define CARVE(from, type, count) ((type *)CPU_NAME(carve)((from), (count), sizeof(type)))
 
-/* Into how many slots, each with its own scratch of `bytes`, a loop over `items` is cut: the same
- * whenever it is asked. Slot s has the items [slot_first(s), slot_first(s+1)). */
+/* A loop over `items` is cut into slots, each with its own scratch of `bytes`. There is room for
+ * field_slots() of them, the same whenever it is asked; field_threads() of them are used. Slot s has
+ * the items [slot_first(s), slot_first(s+1)). */
 int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes);
+int64_t CPU_NAME(field_threads)(int64_t slots);
 static inline int64_t slot_first(int64_t slot, int64_t slots, int64_t items)
 {
     return items * slot / slots;
@@ -113,7 +115,7 @@ typedef struct GateGradient {
     bool add;    /* to dgate */
     KernelMoments *moments;
 } GateGradient;
-void CPU_NAME(gate_backward)(const GateWork *work, const Field *field,
+void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field,
                              const GateGradient *gradient);
 
 /* ---- convolution with any kernel ---- */
@@ -197,34 +199,103 @@ enum {
     BACKWARD_STEPS
 };
 
-/* Distinct numbers of cells, and z to their power for every head. */
+/* What all chunks are made from. Complex rows are [2, H]: real parts, then imaginary. */
 enum { POWERS = 16 };
-typedef struct Powers {
-    int count;
-    int64_t cells[POWERS];
-    Complex *value; /* [POWERS, H] */
-} Powers;
-
 typedef struct Steps {
-    int64_t chunks;
-    Pole *poles; /* [H] */
-    Powers powers;
-    real *table;   /* [N, FORWARD_STEPS or BACKWARD_STEPS, H] */
-    Complex *span; /* [C, H] z to the number of cells each chunk moves */
+    const Field *field;
+    int64_t at;     /* the cell where the state sits before the first token */
+    int64_t chunks; /* C */
+    Pole *poles;    /* [H] */
+    double *z, *c;  /* [2, H] */
+    int n_powers;   /* distinct numbers of cells, and z to their power */
+    int64_t cells[POWERS];
+    double *power; /* [POWERS, 2, H] */
 } Steps;
 
-Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field, int numbers);
-/* `at`: the cell where the state sits before the first token. */
-void CPU_NAME(steps_forward)(Steps *steps, const Field *field, int64_t at);
-void CPU_NAME(steps_backward)(Steps *steps, const Field *field);
+/* One chunk's numbers, of one thread. */
+typedef struct StepTable {
+    int64_t chunk; /* whose numbers these are; -1: none */
+    int64_t first_head, end_head; /* those wanted */
+    real *row;          /* [FIELD_CHUNK, numbers, H] */
+    double *span;       /* [2, H] z to the number of cells the chunk moves */
+    double *run, *miss; /* [2, H] a running product; a power that is not in the table */
+} StepTable;
 
-/* ---- the token scan itself (field_scan.c) ---- */
+Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field);
+/* `numbers`: FORWARD_STEPS or BACKWARD_STEPS. */
+StepTable CPU_NAME(step_table_carve)(Carve *carve, const Field *field, int numbers);
+/* Poles, and the powers that a walk from `at` over all tokens meets. */
+void CPU_NAME(steps_prepare)(Steps *steps, int64_t at);
+/* The numbers of a chunk; nothing to do where its tokens lie as those of the table's chunk do. */
+void CPU_NAME(steps_forward)(const Steps *steps, int64_t chunk, StepTable *table);
+void CPU_NAME(steps_backward)(const Steps *steps, int64_t chunk, StepTable *table);
 
-typedef struct ScanWork {
-    Steps steps;
-    real *begin, *local; /* [B, H, 2, d] (real parts, then imaginary) */
-    double *exact;       /* the same */
-} ScanWork;
+/* ---- the token scan itself (field_scan.c, field_scan_backward.c) ---- */
+
+/* A head's channels are worked on in groups of LANES, the last one short. Threads share samples and
+ * groups; every channel is computed alone, so results do not depend on how. */
+enum { LANES = 16 };
+
+/* Groups of all samples, in order, are the items that slots share out. */
+typedef struct Groups {
+    int64_t per_head, per_sample, items;
+} Groups;
+
+static inline Groups groups_of(const Field *field)
+{
+    int64_t per_head = ceil_div(field->width, LANES), per_sample = per_head * field->heads;
+    return (Groups){per_head, per_sample, per_sample * field->batch};
+}
+
+/* Some groups of one sample, counted from its first, and one head's share of them. */
+typedef struct Span {
+    int64_t b, first, end;
+} Span;
+typedef struct Share {
+    int64_t group;          /* the first, counted from the span's first */
+    int64_t channel, count; /* channels of the head */
+} Share;
+
+static inline Share share_of(const Field *field, Groups groups, Span span, int64_t head)
+{
+    int64_t base = head * groups.per_head;
+    int64_t first = int64_max(span.first - base, 0);
+    int64_t end = int64_min(span.end - base, groups.per_head);
+    return (Share){base + first - span.first, first * LANES,
+                   int64_min(end * LANES, field->width) - first * LANES};
+}
+
+static inline int64_t span_first_head(Groups groups, Span span)
+{
+    return span.first / groups.per_head;
+}
+static inline int64_t span_end_head(Groups groups, Span span)
+{
+    return (span.end - 1) / groups.per_head + 1;
+}
+
+/* Of items [first, end), those of the sample that has the first. */
+static inline Span span_of(Groups groups, int64_t first, int64_t end)
+{
+    int64_t b = first / groups.per_sample, base = b * groups.per_sample;
+    return (Span){b, first - base, int64_min(end - base, groups.per_sample)};
+}
+
+/* The heads that items [first, end) need. */
+static inline void table_heads(StepTable *table, Groups groups, int64_t first, int64_t end)
+{
+    Span span = span_of(groups, first, end);
+    bool one_sample = span.first + end - first <= groups.per_sample;
+    table->first_head = one_sample ? span_first_head(groups, span) : 0;
+    table->end_head = (one_sample ? span_end_head(groups, span) : groups.per_sample / groups.per_head);
+}
+
+/* Where head h of sample b has its carry into a chunk: [2, d] of [B, H, C, 2, d]. */
+static inline int64_t carry_at(const Field *field, int64_t b, int64_t h, int64_t chunk)
+{
+    int64_t chunks = ceil_div(field->tokens, FIELD_CHUNK);
+    return ((b * field->heads + h) * chunks + chunk) * 2 * field->width;
+}
 
 typedef struct ScanForward {
     const real *u; /* [B, N, H, d] */
@@ -235,15 +306,8 @@ typedef struct ScanForward {
     int64_t at;    /* the cell where the state sits */
 } ScanForward;
 
-ScanWork CPU_NAME(scan_carve)(Carve *carve, const Field *field);
-void CPU_NAME(scan_forward)(ScanWork *work, const Field *field, const ScanForward *scan);
-
-typedef struct ScanBackwardWork {
-    Steps steps;
-    int64_t blocks, slots;
-    void *slot;      /* [slots] */
-    double *moments; /* [B, 4, D] */
-} ScanBackwardWork;
+int64_t CPU_NAME(scan_forward_bytes)(const Field *field);
+void CPU_NAME(scan_forward)(void *workspace, const Field *field, const ScanForward *scan);
 
 typedef struct ScanBackward {
     const real *dr, *u;                   /* [B, N, H, d] */
@@ -253,7 +317,7 @@ typedef struct ScanBackward {
     real *dfrequency, *ddamping, *dphase; /* [H], added to */
 } ScanBackward;
 
-ScanBackwardWork CPU_NAME(scan_backward_carve)(Carve *carve, const Field *field);
-void CPU_NAME(scan_backward)(ScanBackwardWork *work, const Field *field, const ScanBackward *scan);
+int64_t CPU_NAME(scan_backward_bytes)(const Field *field);
+void CPU_NAME(scan_backward)(void *workspace, const Field *field, const ScanBackward *scan);
 
 #endif
