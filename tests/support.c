@@ -1,5 +1,4 @@
 #include "tests/support.h"
-
 #include "base/rng.h"
 
 #include <math.h>

@@ -5,14 +5,14 @@
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
+#include "backends/backend.h" /* before cmocka, whose `fail` is a macro */
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-
-#include "backends/backend.h"
 
 /* Memory that lives until test_release() (a teardown function) frees all of it. */
 void *test_memory(size_t size);
