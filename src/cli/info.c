@@ -1,14 +1,12 @@
 /* wavefield info: what a model is, and what it needs. */
 #include "cli/common.h"
-
-#include "base/files.h"
 #include "model/builder.h"
+#include "model/flops.h"
 #include "model/model.h"
 #include "train/programs.h"
 #include "wavefield/train.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct InfoValues {
     const char *model, *config, *device, *evaluator;
@@ -16,20 +14,13 @@ typedef struct InfoValues {
     int64_t batch_size, sequence_length;
 } InfoValues;
 
-/* The configuration of a model folder, or of the newest checkpoint in a training folder. */
+/* Of a model folder, or of the newest checkpoint in a training folder. */
 static wf_status folder_config(const char *folder, const TextList *set, wf_config **out)
 {
     char newest[4096];
-    char *path = path_join(folder, "config.json");
-    if (path && !file_exists(path) && !wf_checkpoint_latest(folder, newest, sizeof newest)) {
-        free(path);
-        path = path_join(newest, "config.json");
-    }
-    if (!path) return fail(WF_ERROR_MEMORY, "out of memory for a path");
-    wf_status status = file_exists(path) ? config_open(path, set, out)
-                                         : fail(WF_ERROR_IO, "%s: no such file", path);
-    free(path);
-    return status;
+    if (!config_open(folder, set, out)) return WF_OK;
+    if (wf_checkpoint_latest(folder, newest, sizeof newest)) return config_open(folder, set, out);
+    return config_open(newest, set, out);
 }
 
 static void print_geometry(const Config *config)
@@ -47,50 +38,30 @@ static void print_geometry(const Config *config)
                (long long)geometry_last_cell(&geometry, leak), (long long)(leak + 1));
 }
 
-/* Multiplications and additions of a graph's matrix products, those of the output head included. */
-static double product_flops(const Graph *graph)
+static void print_work(const Config *config, FieldEvaluator evaluator, int64_t tokens)
 {
-    double flops = 0;
-    for (int i = 0; i < graph->n_nodes; i++) {
-        const Node *node = &graph->nodes[i];
-        const ProductParams *p = &node->params.product;
-        if (node->op == OP_PRODUCT)
-            flops += 2.0 * (double)p->batch * (double)p->rows * (double)p->cols * (double)p->inner;
-        if (node->op != OP_HEAD_LOSS) continue;
-        double products = 1 + (node->out[2] != NO_TENSOR) + (node->out[3] != NO_TENSOR);
-        flops += 2 * products * (double)shape_elements(graph_shape(graph, node->in[0])) *
-                 (double)graph_shape(graph, node->in[1]).dim[0];
-    }
-    return flops;
+    Flops f = config_flops(config, evaluator, tokens);
+    double forward = 1e-6 * flops_total(&f);
+    printf("work        %.4g MFLOP a token forward (attention %.4g, field %.4g, feed-forward %.4g, "
+           "interference %.4g, head %.4g), %.4g in training\n",
+           forward, 1e-6 * f.attention, 1e-6 * f.field, 1e-6 * f.feed_forward,
+           1e-6 * f.interference, 1e-6 * f.head, (1 + FLOPS_BACKWARD) * forward);
 }
 
-static void print_programs(const Programs *programs, const ProgramsParams *params)
+static wf_status print_training(wf_device *device, const wf_config *config, const InfoValues *v)
 {
     MemoryPlan m;
-    double tokens = (double)(params->batch * params->tokens);
-    programs_memory(programs, &m);
-    printf("products    %.4g MFLOP a token forward, %.4g MFLOP forward and backward\n",
-           1e-6 * product_flops(programs->evaluate.graph) / tokens,
-           1e-6 * product_flops(programs->accumulate.graph) / tokens);
+    FieldEvaluator evaluator;
+    int64_t tokens = v->sequence_length > 0 ? v->sequence_length : config->max_seq_len;
+    TRY(model_evaluator(config, v->evaluator, &evaluator));
+    print_work(config, evaluator, tokens);
+    TRY(training_memory(device, config, v->batch_size, tokens, v->evaluator, &m));
     printf("training    %s at batch %lld x %lld: parameters %s, gradients %s, moments %s, "
            "activations %s, inputs %s\n",
-           BYTES_TEXT(m.total), (long long)params->batch, (long long)params->tokens,
+           BYTES_TEXT(m.total), (long long)v->batch_size, (long long)tokens,
            BYTES_TEXT(m.parameters), BYTES_TEXT(m.gradients), BYTES_TEXT(m.moments),
            BYTES_TEXT(m.activations), BYTES_TEXT(m.inputs));
-}
-
-static wf_status print_training(const wf_model *model, const InfoValues *v)
-{
-    Programs *programs = calloc(1, sizeof *programs);
-    if (!programs) return fail(WF_ERROR_MEMORY, "out of memory for plans");
-    ProgramsParams params = {.batch = v->batch_size, .tokens = model->config->max_seq_len};
-    if (v->sequence_length > 0) params.tokens = v->sequence_length;
-    wf_status status = model_evaluator(model->config, v->evaluator, &params.evaluator);
-    if (!status) status = programs_plan(programs, model, &params);
-    if (!status) print_programs(programs, &params);
-    programs_destroy(programs);
-    free(programs);
-    return status;
+    return WF_OK;
 }
 
 static wf_status print_generation(const wf_model *model)
@@ -119,9 +90,9 @@ static wf_status print_config(wf_device *device, const wf_config *config, const 
     fflush(stdout);
     TRY(wf_config_parameters(config, &parameters));
     printf("parameters  %s\n", COUNT_TEXT(parameters));
+    TRY(print_training(device, config, v));
     TRY(model_outline(device, config, &model));
-    wf_status status = print_training(model, v);
-    if (!status) status = print_generation(model);
+    wf_status status = print_generation(model);
     wf_model_destroy(model);
     return status;
 }

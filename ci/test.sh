@@ -1,0 +1,73 @@
+#!/bin/bash
+# Installs what is missing, builds, runs every test, then the CPU tests again under sanitizers, and
+# checks the formatting. Ends with a summary; the exit status says whether all of it passed.
+#
+#   ci/test.sh            everything
+#   ci/test.sh --quick    without the build under sanitizers
+set -u
+cd "$(dirname "$0")/.."
+
+build=${WAVEFIELD_BUILD:-build}
+jobs=$(nproc)
+quick=
+[ "${1:-}" = --quick ] && quick=1
+summary=()
+failed=0
+
+# step NAME COMMAND…: runs it and notes how it went and how long it took.
+step() {
+    local name=$1 start=$SECONDS status=0
+    shift
+    printf '\n==== %s\n' "$name"
+    "$@" || status=$?
+    if [ $status -eq 0 ]; then
+        summary+=("ok    $name ($((SECONDS - start)) s)")
+    else
+        summary+=("FAIL  $name ($((SECONDS - start)) s, exit status $status)")
+        failed=1
+    fi
+    return $status
+}
+
+finish() {
+    printf '\n==== summary\n'
+    printf '%s\n' "${summary[@]}"
+    [ $failed -eq 0 ] && echo "all passed in $SECONDS s" || echo "FAILED after $SECONDS s"
+    exit $failed
+}
+
+configure_and_build() {
+    local folder=$1
+    shift
+    cmake -S . -B "$folder" -DWAVEFIELD_WERROR=ON "$@" && cmake --build "$folder" -j "$jobs"
+}
+
+run_tests() {
+    ctest --test-dir "$1" --output-on-failure -j "$jobs" --timeout 600
+}
+
+# Leaks inside drivers and the OpenMP runtime are not ours: those backends are off here.
+run_sanitized() {
+    ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+        OMP_NUM_THREADS=2 run_tests "$1"
+}
+
+check_format() {
+    local files
+    files=$(git ls-files '*.c' '*.h' | grep -v '^third_party/')
+    # shellcheck disable=SC2086
+    clang-format --dry-run -Werror $files
+}
+
+step "install what is missing" sh ci/setup.sh || finish
+step "build, warnings are errors" configure_and_build "$build" || finish
+step "tests" run_tests "$build"
+if [ -z "$quick" ]; then
+    step "build with ASan and UBSan" configure_and_build "$build-sanitize" \
+        -DWAVEFIELD_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+        -DWAVEFIELD_VULKAN=OFF -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF \
+        -DWAVEFIELD_EXAMPLES=OFF &&
+        step "tests with ASan and UBSan" run_sanitized "$build-sanitize"
+fi
+step "formatting" check_format
+finish

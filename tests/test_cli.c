@@ -1,0 +1,407 @@
+/* The command line from outside: what a user types, the exit status, and what is printed. */
+#include "tensor/safetensors.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TINY                                                                                       \
+    "--config demo --set embedding_dim=16 num_layers=2 num_heads=2 ffn_dim=24 field_size=48 "      \
+    "max_seq_len=32 "
+
+static char folder[] = "/tmp/wavefield-cli-XXXXXX"; /* everything the tests write */
+static char output[1 << 18];                        /* of the last command, both streams */
+
+/* Runs `wavefield …` in the folder; returns its exit status. */
+static int wavefield(const char *format, ...) PRINTF_LIKE(1, 2);
+static int wavefield(const char *format, ...)
+{
+    char options[4096], line[8192];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(options, sizeof options, format, arguments);
+    va_end(arguments);
+    snprintf(line, sizeof line, "cd %s && %s %s 2>&1", folder, WAVEFIELD_BINARY, options);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(output, 1, sizeof output - 1, pipe);
+    output[length] = 0;
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void assert_says(const char *text)
+{
+    if (strstr(output, text)) return;
+    print_error("expected \"%s\" in:\n%s\n", text, output);
+    fail();
+}
+
+static char *in_folder(const char *name, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+#define IN_FOLDER(name) in_folder((name), (char[256]){0}, 256)
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(IN_FOLDER(name), "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* About 9 KB of sentences that are alike and not the same. */
+static void write_data(void)
+{
+    static const char *const who[] = {"fox", "owl", "hare", "wren", "mole"};
+    static const char *const does[] = {"sees", "hears", "follows", "forgets"};
+    FILE *file = fopen(IN_FOLDER("data.txt"), "w");
+    assert_non_null(file);
+    for (int i = 0; i < 300; i++)
+        fprintf(file, "the %s %s the old %s.\n", who[i % 5], does[i * 7 % 4], who[i * i % 5]);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    write_data();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char line[128];
+    snprintf(line, sizeof line, "rm -rf %s", folder);
+    return system(line);
+}
+
+/* ---- usage ---- */
+
+static void usage_errors_exit_2_and_name_the_nearest(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("%s", ""), 2);
+    assert_int_equal(wavefield("trian"), 2);
+    assert_says("did you mean \"train\"?");
+    assert_int_equal(wavefield("train --stpes 5"), 2);
+    assert_says("did you mean --steps?");
+    assert_int_equal(wavefield("train --learning-rte=5"), 2);
+    assert_says("did you mean --learning-rate?");
+    assert_int_equal(wavefield("train --steps"), 2);
+    assert_says("--steps expects N");
+    assert_int_equal(wavefield("train --steps many"), 2);
+    assert_says("\"many\"");
+    assert_int_equal(wavefield("train --steps 0"), 2);
+    assert_int_equal(wavefield("train --learning-rate nan"), 2);
+    assert_int_equal(wavefield("train --resume=yes --data data.txt --out x"), 2);
+    assert_int_equal(wavefield("eval --model x"), 2);
+    assert_says("--data FILE ... is required");
+    assert_int_equal(wavefield("devices now"), 2);
+    assert_says("\"now\"");
+    assert_int_equal(wavefield("logits --model x --out y --tokens 1 --tokens-file z"), 2);
+    assert_int_equal(wavefield("logits --model x --out y --tokens 1 --stream --evaluator fft"), 2);
+    assert_int_equal(wavefield("train --data data.txt --out x"), 2);
+    assert_says("--config");
+    assert_int_equal(wavefield("info"), 2);
+}
+
+static void help_names_every_option(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("--help"), 0);
+    const char *commands[] = {"devices",  "info",   "train", "eval",
+                              "generate", "logits", "check", "bench"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) assert_says(commands[i]);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        assert_int_equal(wavefield("%s --help", commands[i]), 0);
+    const char *options[] = {"--config",
+                             "--set",
+                             "--data",
+                             "--out",
+                             "--steps",
+                             "--batch-size",
+                             "--sequence-length",
+                             "--learning-rate",
+                             "--min-learning-rate",
+                             "--warmup",
+                             "--weight-decay",
+                             "--clip",
+                             "--accumulation",
+                             "--seed",
+                             "--eval-every",
+                             "--save-every",
+                             "--keep",
+                             "--resume",
+                             "--evaluator",
+                             "--tokenizer",
+                             "--held-out",
+                             "--device"};
+    assert_int_equal(wavefield("train --help"), 0);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) assert_says(options[i]);
+    assert_int_equal(wavefield("--version"), 0);
+    assert_says("wavefield 0.");
+}
+
+/* ---- errors a user meets ---- */
+
+static void devices_are_listed(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("devices"), 0);
+    assert_says("cpu");
+    assert_says("auto is ");
+    assert_int_equal(wavefield("info --config demo --device vulkan:99"), 1);
+    assert_says("vulkan:99");
+    assert_says("cpu ("); /* those present are listed */
+    assert_int_equal(wavefield("info --config demo --device abacus"), 1);
+    assert_says("abacus");
+}
+
+static void configuration_errors_name_the_key(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("info --config demo --set feild_size=300"), 1);
+    assert_says("feild_size");
+    assert_says("\"field_size\"");
+    write_file("typo.json", "{\"model_type\": \"wavefield\", \"num_layer\": 3}");
+    assert_int_equal(wavefield("info --config typo.json"), 1);
+    assert_says("typo.json");
+    assert_says("\"num_layers\"");
+    assert_int_equal(wavefield("info --config dmeo"), 1);
+    assert_says("demo");
+    /* A geometry that leaks is shown with its first pair, then refused. */
+    assert_int_equal(wavefield("info --config demo --set max_seq_len=300"), 1);
+    assert_says("LEAKS: token ");
+    assert_says("max_seq_len");
+    assert_int_equal(wavefield("info --config v4-20m"), 0);
+    assert_says("strictly causal");
+}
+
+static void data_errors_name_the_file(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("train %s --data absent.txt --out a --device cpu", TINY), 1);
+    assert_says("absent.txt");
+    write_file("short.txt", "too short");
+    assert_int_equal(wavefield("train %s --data short.txt --out b --device cpu", TINY), 1);
+    assert_says("32"); /* the tokens a sequence needs */
+    write_file("broken.txt", "not \xff UTF-8");
+    assert_int_equal(wavefield("train %s --data broken.txt --out c --device cpu", TINY), 1);
+    assert_says("broken.txt");
+    assert_int_equal(wavefield("generate --model nowhere"), 1);
+    assert_says("nowhere");
+}
+
+/* ---- the main job ---- */
+
+static void assert_same_file(const char *a, const char *b)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "cmp %s/%s %s/%s", folder, a, folder, b);
+    assert_int_equal(system(line), 0);
+}
+
+/* Largest difference of two files' logits over their root mean square. */
+static double logits_difference(const char *a, const char *b, int64_t rows)
+{
+    SafeTensors *files[2];
+    float *values[2];
+    int64_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(safetensors_open(IN_FOLDER(i ? b : a), &files[i]), WF_OK);
+        const FileTensor *tensor = safetensors_find(files[i], "logits");
+        assert_non_null(tensor);
+        assert_int_equal(tensor->dtype, FILE_F32);
+        assert_int_equal(tensor->shape.rank, 2);
+        assert_int_equal(tensor->shape.dim[0], rows);
+        n = tensor->elements;
+        values[i] = malloc((size_t)n * sizeof(float));
+        assert_non_null(values[i]);
+        assert_int_equal(safetensors_read_floats(files[i], tensor, values[i]), WF_OK);
+        safetensors_close(files[i]);
+    }
+    double largest = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double difference = fabs((double)values[0][i] - (double)values[1][i]);
+        assert_true(isfinite(difference));
+        largest = fmax(largest, difference);
+        squares += (double)values[1][i] * (double)values[1][i];
+    }
+    free(values[0]);
+    free(values[1]);
+    assert_true(squares > 0);
+    return largest / sqrt(squares / (double)n);
+}
+
+static int count_text(const char *name, const char *text)
+{
+    char line[256];
+    FILE *file = fopen(IN_FOLDER(name), "r");
+    int count = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) count += strstr(line, text) != NULL;
+    fclose(file);
+    return count;
+}
+
+#define TRAIN "train " TINY "--data data.txt --device cpu --steps 12 --batch-size 4 --save-every 6 "
+
+static void a_model_trains_evaluates_and_generates(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield(TRAIN "--out model --log-every 4 --eval-every 5"), 0);
+    assert_says("parameters");
+    assert_says("step 4/12");
+    assert_says("step 12/12");
+    assert_says("step 5: held-out loss");
+    assert_says("step 12: held-out loss");
+    assert_null(strchr(output, '\r')); /* not a terminal */
+    assert_int_equal(count_text("model/metrics.jsonl", "gradient_norm"), 12);
+    assert_int_equal(count_text("model/metrics.jsonl", "held_out_loss"), 3);
+
+    assert_int_equal(wavefield("eval --model model --data data.txt --device cpu"), 0);
+    assert_says("perplexity");
+    assert_says("bits per byte");
+    assert_int_equal(wavefield("eval --model model --data data.txt --device cpu --json"), 0);
+    assert_says("\"accuracy\"");
+
+    const char *generate = "generate --model model --prompt 'the owl' --device cpu --max-tokens 20";
+    static char first[sizeof output];
+    assert_int_equal(wavefield("%s", generate), 0);
+    assert_memory_equal(output, "the owl", 7);
+    strcpy(first, output);
+    assert_int_equal(wavefield("%s", generate), 0);
+    assert_string_equal(first, output); /* the same seed */
+    assert_int_equal(wavefield("%s --seed 9 --temperature 2", generate), 0);
+    assert_string_not_equal(first, output);
+    assert_int_equal(wavefield("generate --model model --prompt '%0100d' --device cpu", 0), 1);
+
+    assert_int_equal(wavefield("check --model model --device cpu"), 0);
+    assert_says("bit-equal");
+    assert_says("0 failed, 0 missing");
+    assert_int_equal(wavefield("info --model model --device cpu"), 0);
+    assert_says("parameters");
+}
+
+static void logits_agree_however_they_are_computed(void **state)
+{
+    (void)state;
+    const char *common = "logits --model model --device cpu --tokens 5,9,2,7,1,3,11,4";
+    assert_int_equal(wavefield("%s --out scan --evaluator scan", common), 0);
+    assert_int_equal(wavefield("%s --out fft --evaluator fft", common), 0);
+    assert_int_equal(wavefield("%s --out direct --evaluator direct", common), 0);
+    assert_int_equal(wavefield("%s --out stream --stream", common), 0);
+    assert_true(logits_difference("scan", "direct", 8) < 1e-5);
+    assert_true(logits_difference("fft", "direct", 8) < 1e-5);
+    assert_true(logits_difference("stream", "direct", 8) < 1e-5);
+    write_file("tokens", "5 9 2\n7,1 3\n11,4\n");
+    assert_int_equal(wavefield("logits --model model --device cpu --tokens-file tokens --out file"),
+                     0);
+    assert_true(logits_difference("file", "scan", 8) < 1e-6);
+
+    assert_int_equal(wavefield("logits --model model --tokens 1,99999 --out x --device cpu"), 1);
+    assert_says("99999");
+    assert_int_equal(wavefield("logits --model model --tokens 1,two --out x --device cpu"), 1);
+    assert_says("\"two\"");
+}
+
+static void a_resumed_run_equals_an_unbroken_one(void **state)
+{
+    (void)state;
+    char line[256];
+    assert_int_equal(wavefield(TRAIN "--out model"), 1); /* not over an earlier run */
+    assert_says("--resume");
+    assert_int_equal(wavefield(TRAIN "--out again"), 0);
+    assert_same_file("model/model.safetensors", "again/model.safetensors");
+
+    /* As if the process had ended after step 6. */
+    snprintf(line, sizeof line, "cd %s/again && rm -r *12 model.safetensors config.json", folder);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(wavefield("generate --model again --max-tokens 3 --device cpu"), 0);
+    assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out again "
+                               "--batch-size 5"),
+                     1);
+    assert_says("batch");
+    assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out again"), 0);
+    assert_same_file("model/model.safetensors", "again/model.safetensors");
+    assert_int_equal(count_text("again/metrics.jsonl", "gradient_norm"), 12);
+    assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out nothing"), 1);
+}
+
+static void a_signal_saves_and_ends(void **state)
+{
+    (void)state;
+    char line[8192];
+    snprintf(line, sizeof line,
+             "cd %s && exec %s train " TINY "--data data.txt --device cpu --steps 100000000 "
+             "--batch-size 1 --out stopped > stopped.txt 2>&1",
+             folder, WAVEFIELD_BINARY);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 600 && access(IN_FOLDER("stopped/metrics.jsonl"), F_OK); i++)
+        usleep(100000);
+    usleep(300000);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(count_text("stopped.txt", "--resume continues"), 1);
+    assert_int_equal(wavefield("generate --model stopped --max-tokens 3 --device cpu"), 0);
+}
+
+static void a_diverging_run_names_the_step(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield(TRAIN "--out diverged --learning-rate 1e30 --warmup 0"), 1);
+    assert_says("step ");
+}
+
+static void check_fails_where_a_device_is_wrong_or_asked_for_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("check --device cpu --op nosuchop"), 1);
+    assert_says("nosuchop");
+    assert_int_equal(wavefield("check --device cpu --op layernorm --bench --json check.json"), 0);
+    assert_says("ok      layernorm");
+    assert_int_equal(count_text("check.json", "\"failed\": 0"), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(usage_errors_exit_2_and_name_the_nearest),
+        cmocka_unit_test(help_names_every_option),
+        cmocka_unit_test(devices_are_listed),
+        cmocka_unit_test(configuration_errors_name_the_key),
+        cmocka_unit_test(data_errors_name_the_file),
+        cmocka_unit_test(a_model_trains_evaluates_and_generates),
+        cmocka_unit_test(logits_agree_however_they_are_computed),
+        cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
+        cmocka_unit_test(a_signal_saves_and_ends),
+        cmocka_unit_test(a_diverging_run_names_the_step),
+        cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
+    };
+    return cmocka_run_group_tests_name("cli", tests, set_up, tear_down);
+}
