@@ -18,14 +18,14 @@ typedef struct Characters {
     int32_t token[N_CODES]; /* by code point; -1: none */
 } Characters;
 
-static wf_status characters_create(Characters **out)
+/* No characters yet; NULL: out of memory. */
+static Characters *characters_create(void)
 {
     Characters *characters = malloc(sizeof *characters);
-    if (!characters) return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
+    if (!characters) return NULL;
     characters->items = NULL;
     memset(characters->token, 0xff, sizeof characters->token);
-    *out = characters;
-    return WF_OK;
+    return characters;
 }
 
 static void destroy(wf_tokenizer *tokenizer)
@@ -34,6 +34,11 @@ static void destroy(wf_tokenizer *tokenizer)
     if (!characters) return;
     free(characters->items);
     free(characters);
+}
+
+static wf_status out_of_memory(void)
+{
+    return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
 }
 
 static wf_status fail_invalid(size_t offset)
@@ -76,7 +81,7 @@ static wf_status number(wf_tokenizer *tokenizer, Characters *characters)
     for (int32_t code = 0; code < N_CODES; code++)
         if (characters->token[code] >= 0) characters->token[code] = count++;
     characters->items = calloc((size_t)count + 1, sizeof *characters->items);
-    if (!characters->items) return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
+    if (!characters->items) return out_of_memory();
     for (int32_t code = 0; code < N_CODES; code++)
         if (characters->token[code] >= 0)
             characters->items[characters->token[code]] = character((uint32_t)code);
@@ -86,9 +91,8 @@ static wf_status number(wf_tokenizer *tokenizer, Characters *characters)
 
 static wf_status create(wf_tokenizer *tokenizer, const char *const *files, int n_files)
 {
-    Characters *characters;
-    TRY(characters_create(&characters));
-    tokenizer->data = characters;
+    Characters *characters = tokenizer->data = characters_create();
+    if (!characters) return out_of_memory();
     for (int i = 0; i < n_files; i++) TRY(mark(characters, files[i]));
     TRY(number(tokenizer, characters));
     if (tokenizer->vocabulary == 0)
@@ -99,17 +103,16 @@ static wf_status create(wf_tokenizer *tokenizer, const char *const *files, int n
 
 static wf_status parse(wf_tokenizer *tokenizer, const json_t *object, const char *file)
 {
-    Characters *characters;
     const json_t *list = json_object_get(object, "characters");
     const char *text = json_string_value(list);
     size_t length = json_string_length(list);
     if (!text || length == 0)
         return fail(WF_ERROR_FORMAT, "%s: type \"char\" needs \"characters\", a string of them",
                     file);
-    TRY(characters_create(&characters));
-    tokenizer->data = characters;
+    Characters *characters = tokenizer->data = characters_create();
+    if (!characters) return out_of_memory();
     characters->items = calloc(length, sizeof *characters->items);
-    if (!characters->items) return fail(WF_ERROR_MEMORY, "%s: out of memory", file);
+    if (!characters->items) return out_of_memory();
     int32_t count = 0;
     for (size_t at = 0; at < length;) {
         uint32_t code;

@@ -31,7 +31,7 @@ typedef struct Initial {
 } Initial;
 
 typedef struct Parameter {
-    char name[96];
+    char name[128];
     Shape shape;
     ParameterGroup group;
     bool decays;
