@@ -109,7 +109,8 @@ TensorId autodiff_arrived(Autodiff *autodiff, TensorId output)
 
 bool autodiff_wanted(const Autodiff *autodiff, TensorId input)
 {
-    return input != NO_TENSOR && autodiff->graph->tensors[input].differentiable;
+    if (input == NO_TENSOR) return false;
+    return autodiff->graph->tensors[root_of(autodiff->graph, input)].differentiable;
 }
 
 static TensorId target_of_view(Autodiff *autodiff, TensorId view, TensorId root, bool *add)

@@ -129,6 +129,23 @@ TensorId graph_activation(Graph *graph, const char *name, DType dtype, Shape sha
     return add_tensor(graph, name, dtype, shape);
 }
 
+/* A view may have been made before its base was written: the base knows. */
+static bool is_differentiable(const Graph *graph, TensorId id)
+{
+    if (id == NO_TENSOR) return false;
+    TensorId base = graph->tensors[id].base;
+    return graph->tensors[base == NO_TENSOR ? id : base].differentiable;
+}
+
+/* The node about to be appended writes `id`. */
+static void note_written(Graph *graph, TensorId id, bool differentiable)
+{
+    Tensor *tensor = &graph->tensors[id];
+    if (tensor->region) return;
+    if (tensor->producer < 0) tensor->producer = graph->n_nodes;
+    tensor->differentiable |= differentiable && tensor->dtype == DTYPE_REAL;
+}
+
 /* Creates the outputs the caller left open, and checks the shapes of those given. */
 static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
 {
@@ -138,8 +155,7 @@ static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
     const OpRule *rule = op_rule(node->op);
     TRY(rule->shapes(graph, node, shapes, dtypes));
     bool differentiable = false;
-    for (int k = 0; k < node->n_in; k++)
-        differentiable |= node->in[k] != NO_TENSOR && graph->tensors[node->in[k]].differentiable;
+    for (int k = 0; k < node->n_in; k++) differentiable |= is_differentiable(graph, node->in[k]);
     for (int k = 0; k < node->n_out; k++) {
         if (node->out[k] == NO_TENSOR) {
             if ((skip >> k) & 1u) continue;
@@ -156,12 +172,8 @@ static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
             return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s makes %s, but %s is %s",
                               node->scope, rule->name, SHAPE_TEXT(shapes[k]), out->name,
                               SHAPE_TEXT(out->shape));
-        if (out->base != NO_TENSOR) {
-            if (graph->tensors[out->base].producer < 0 && !graph->tensors[out->base].region)
-                graph->tensors[out->base].producer = graph->n_nodes;
-        }
-        if (out->producer < 0 && !out->region) out->producer = graph->n_nodes;
-        out->differentiable |= differentiable && out->dtype == DTYPE_REAL && !out->region;
+        note_written(graph, node->out[k], differentiable);
+        if (out->base != NO_TENSOR) note_written(graph, out->base, differentiable);
     }
     return WF_OK;
 }
