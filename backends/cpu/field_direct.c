@@ -93,11 +93,12 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*head)(const Field *, const Convolution *, int64_t, int64_t, double *))
 {
     const int64_t items = field->batch * field->heads;
+    const int64_t slots = CPU_NAME(field_threads)(work->slots);
 #pragma omp parallel for schedule(static)
-    for (int64_t slot = 0; slot < work->slots; slot++) {
+    for (int64_t slot = 0; slot < slots; slot++) {
         double *sum = (double *)work->buffers + slot * work->size;
-        int64_t end = slot_first(slot + 1, work->slots, items);
-        for (int64_t i = slot_first(slot, work->slots, items); i < end; i++)
+        int64_t end = slot_first(slot + 1, slots, items);
+        for (int64_t i = slot_first(slot, slots, items); i < end; i++)
             head(field, conv, i / field->heads, i % field->heads, sum);
     }
 }

@@ -143,11 +143,12 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*run)(const Head *))
 {
     const int64_t items = field->batch * field->heads;
+    const int64_t slots = CPU_NAME(field_threads)(work->slots);
 #pragma omp parallel for schedule(static)
-    for (int64_t slot = 0; slot < work->slots; slot++) {
+    for (int64_t slot = 0; slot < slots; slot++) {
         kiss_fft_cpx *buffer = (kiss_fft_cpx *)work->buffers + slot * BUFFERS * work->size;
-        int64_t end = slot_first(slot + 1, work->slots, items);
-        for (int64_t i = slot_first(slot, work->slots, items); i < end; i++)
+        int64_t end = slot_first(slot + 1, slots, items);
+        for (int64_t i = slot_first(slot, slots, items); i < end; i++)
             run(&(Head){field, conv, work, i / field->heads, i % field->heads, buffer,
                         buffer + work->size, buffer + 2 * work->size, buffer + 3 * work->size,
                         buffer + 4 * work->size});

@@ -191,7 +191,8 @@ static void gate_backward_item(const GateWork *work, const Field *field,
     gradient->moments[i] = CPU_NAME(kernel_moments)(gradient->waves + h * cells, dkernel, cells);
 }
 
-void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field, const GateGradient *gradient)
+void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field,
+                                      const GateGradient *gradient)
 {
     const int64_t items = field->batch * field->heads;
     const int64_t slots = CPU_NAME(field_threads)(work->slots);

@@ -3,6 +3,9 @@
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "backends/cpu/field_parts.h"
 
@@ -19,6 +22,15 @@ int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes)
     int64_t processors = int64_max(sysconf(_SC_NPROCESSORS_CONF), 1);
     int64_t slots = int64_min(processors, most / int64_max(bytes, 1));
     return int64_max(int64_min(slots, items), 1);
+}
+
+int64_t CPU_NAME(field_threads)(int64_t slots)
+{
+#ifdef _OPENMP
+    return int64_min(slots, omp_get_max_threads());
+#else
+    return int64_min(slots, 1);
+#endif
 }
 
 /* e^(i(ωt+φ)) with the rounding errors of ωt and of the sum put back: ω·t of a long field carries
@@ -56,24 +68,25 @@ static int64_t cells_heard(const Pole *pole, int64_t cells)
     return heard < (double)cells ? (int64_t)heard + 1 : cells;
 }
 
-enum { LANES = 8, RESYNC = 256 };
+enum { NORM_LANES = 8, RESYNC = 256 };
 
-/* One run of cells t0 … t0+RESYNC-1 short of `cells`: LANES powers side by side, each stepping by
- * z^LANES from an exact start. */
-static void sum_run(const Pole *pole, bool l1, int64_t t0, int64_t cells, double sums[4][LANES])
+/* One run of cells t0 … t0+RESYNC-1 short of `cells`: NORM_LANES powers side by side, each stepping
+ * by z^NORM_LANES from an exact start. */
+static void sum_run(const Pole *pole, bool l1, int64_t t0, int64_t cells,
+                    double sums[4][NORM_LANES])
 {
-    double re[LANES], im[LANES], t[LANES];
-    Complex step = CPU_NAME(pole_power)(pole, LANES);
+    double re[NORM_LANES], im[NORM_LANES], t[NORM_LANES];
+    Complex step = CPU_NAME(pole_power)(pole, NORM_LANES);
     Complex v =
         complex_scale(unit_at(pole->omega, (double)t0, pole->phi), exp(-pole->alpha * (double)t0));
-    for (int j = 0; j < LANES; j++, v = complex_mul(v, pole->z)) {
+    for (int j = 0; j < NORM_LANES; j++, v = complex_mul(v, pole->z)) {
         re[j] = v.re;
         im[j] = v.im;
         t[j] = (double)(t0 + j);
     }
     double end = (double)int64_min(t0 + RESYNC, cells);
     for (; t[0] < end;) {
-        for (int j = 0; j < LANES; j++) {
+        for (int j = 0; j < NORM_LANES; j++) {
             double s = l1 ? sign_of(re[j]) : 1.0;
             double a = t[j] < end ? s * re[j] : 0.0, b = t[j] < end ? s * im[j] : 0.0;
             sums[0][j] += a;
@@ -83,20 +96,20 @@ static void sum_run(const Pole *pole, bool l1, int64_t t0, int64_t cells, double
             double next = re[j] * step.re - im[j] * step.im;
             im[j] = re[j] * step.im + im[j] * step.re;
             re[j] = next;
-            t[j] += LANES;
+            t[j] += NORM_LANES;
         }
     }
 }
 
 static NormSums norm_sums(const Pole *pole, KernelNorm norm, int64_t cells)
 {
-    double sums[4][LANES] = {{0}};
+    double sums[4][NORM_LANES] = {{0}};
     int64_t heard = cells_heard(pole, cells);
     for (int64_t t0 = 0; t0 < heard; t0 += RESYNC)
         sum_run(pole, norm == KERNEL_NORM_L1, t0, heard, sums);
     double total[4] = {0};
     for (int k = 0; k < 4; k++)
-        for (int j = 0; j < LANES; j++) total[k] += sums[k][j];
+        for (int j = 0; j < NORM_LANES; j++) total[k] += sums[k][j];
     return (NormSums){total[0], total[1], total[2], total[3]};
 }
 

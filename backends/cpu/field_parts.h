@@ -49,8 +49,8 @@ void *CPU_NAME(carve)(Carve *carve, int64_t count, size_t size);
 #define CARVE(from, type, count) ((type *)CPU_NAME(carve)((from), (count), sizeof(type)))
 
 /* A loop over `items` is cut into slots, each with its own scratch of `bytes`. There is room for
- * field_slots() of them, the same whenever it is asked; field_threads() of them are used. Slot s has
- * the items [slot_first(s), slot_first(s+1)). */
+ * field_slots() of them, the same whenever it is asked; field_threads() of them are used. Slot s
+ * has the items [slot_first(s), slot_first(s+1)). */
 int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes);
 int64_t CPU_NAME(field_threads)(int64_t slots);
 static inline int64_t slot_first(int64_t slot, int64_t slots, int64_t items)
@@ -116,7 +116,7 @@ typedef struct GateGradient {
     KernelMoments *moments;
 } GateGradient;
 void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field,
-                             const GateGradient *gradient);
+                                      const GateGradient *gradient);
 
 /* ---- convolution with any kernel ---- */
 
@@ -214,11 +214,11 @@ typedef struct Steps {
 
 /* One chunk's numbers, of one thread. */
 typedef struct StepTable {
-    int64_t chunk; /* whose numbers these are; -1: none */
+    int64_t chunk;                /* whose numbers these are; -1: none */
     int64_t first_head, end_head; /* those wanted */
-    real *row;          /* [FIELD_CHUNK, numbers, H] */
-    double *span;       /* [2, H] z to the number of cells the chunk moves */
-    double *run, *miss; /* [2, H] a running product; a power that is not in the table */
+    real *row;                    /* [FIELD_CHUNK, numbers, H] */
+    double *span;                 /* [2, H] z to the number of cells the chunk moves */
+    double *run, *miss;           /* [2, H] a running product; a power that is not in the table */
 } StepTable;
 
 Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field);
@@ -287,7 +287,8 @@ static inline void table_heads(StepTable *table, Groups groups, int64_t first, i
     Span span = span_of(groups, first, end);
     bool one_sample = span.first + end - first <= groups.per_sample;
     table->first_head = one_sample ? span_first_head(groups, span) : 0;
-    table->end_head = (one_sample ? span_end_head(groups, span) : groups.per_sample / groups.per_head);
+    table->end_head =
+        (one_sample ? span_end_head(groups, span) : groups.per_sample / groups.per_head);
 }
 
 /* Where head h of sample b has its carry into a chunk: [2, d] of [B, H, C, 2, d]. */

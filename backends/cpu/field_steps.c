@@ -1,59 +1,116 @@
-/* The numbers of the token scan (field_parts.h): computed once a call in double from exact powers
- * of the poles, rounded once, shared by all samples and channels. */
+/* The numbers of the token scan (field_parts.h): computed in double from exact powers of the poles,
+ * rounded once, shared by all samples and channels. Loops over heads are innermost and plain: they
+ * are what is vectorised here. */
 #include "backends/cpu/field_parts.h"
 
-static int64_t chunk_end(const Field *field, int64_t chunk)
+Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field)
 {
-    return int64_min((chunk + 1) * FIELD_CHUNK, field->tokens);
+    Steps steps = {.field = field, .chunks = ceil_div(field->tokens, FIELD_CHUNK)};
+    steps.poles = CARVE(carve, Pole, field->heads);
+    steps.z = CARVE(carve, double, 2 * field->heads);
+    steps.c = CARVE(carve, double, 2 * field->heads);
+    steps.power = CARVE(carve, double, POWERS * 2 * field->heads);
+    return steps;
+}
+
+StepTable CPU_NAME(step_table_carve)(Carve *carve, const Field *field, int numbers)
+{
+    StepTable table = {.chunk = -1};
+    table.row = CARVE(carve, real, FIELD_CHUNK * numbers * field->heads);
+    table.span = CARVE(carve, double, 2 * field->heads);
+    table.run = CARVE(carve, double, 2 * field->heads);
+    table.miss = CARVE(carve, double, 2 * field->heads);
+    return table;
+}
+
+/* ---- where tokens lie ---- */
+
+static int64_t chunk_end(const Steps *steps, int64_t chunk)
+{
+    return int64_min((chunk + 1) * FIELD_CHUNK, steps->field->tokens);
 }
 
 /* The cell where the state sits after token n; n = -1: before the first. */
-static int64_t cell_after(const Field *field, int64_t n, int64_t at)
+static int64_t cell_after(const Steps *steps, int64_t n)
 {
-    return n < 0 ? at : (int64_t)field->cell[n] + (field->fraction[n] > 0);
+    const Field *field = steps->field;
+    return n < 0 ? steps->at : (int64_t)field->cell[n] + (field->fraction[n] > 0);
 }
 
-static int64_t chunk_cells(const Field *field, int64_t chunk, int64_t at)
+/* Cells from there to token n. */
+static int64_t jump_to(const Steps *steps, int64_t n)
 {
-    return cell_after(field, chunk_end(field, chunk) - 1, at) -
-           cell_after(field, chunk * FIELD_CHUNK - 1, at);
+    return steps->field->cell[n] - cell_after(steps, n - 1);
+}
+
+static int64_t chunk_cells(const Steps *steps, int64_t chunk)
+{
+    return cell_after(steps, chunk_end(steps, chunk) - 1) -
+           cell_after(steps, chunk * FIELD_CHUNK - 1);
+}
+
+static bool chunks_alike(const Steps *steps, int64_t a, int64_t b)
+{
+    int64_t from = a * FIELD_CHUNK, to = b * FIELD_CHUNK, count = chunk_end(steps, a) - from;
+    if (count != chunk_end(steps, b) - to) return false;
+    for (int64_t i = 0; i < count; i++)
+        if (jump_to(steps, from + i) != jump_to(steps, to + i) ||
+            steps->field->fraction[from + i] != steps->field->fraction[to + i])
+            return false;
+    return true;
 }
 
 /* ---- powers ---- */
 
-static int powers_find(const Powers *powers, int64_t cells)
+static int power_index(const Steps *steps, int64_t cells)
 {
-    for (int k = 0; k < powers->count; k++)
-        if (powers->cells[k] == cells) return k;
+    for (int k = 0; k < steps->n_powers; k++)
+        if (steps->cells[k] == cells) return k;
     return -1;
 }
 
-static void powers_add(Powers *powers, int64_t cells)
+static void set_power(const Steps *steps, int64_t cells, double *power)
 {
-    if (powers->count < POWERS && powers_find(powers, cells) < 0)
-        powers->cells[powers->count++] = cells;
+    const int64_t heads = steps->field->heads;
+    for (int64_t h = 0; h < heads; h++) {
+        Complex value = CPU_NAME(pole_power)(&steps->poles[h], cells);
+        power[h] = value.re;
+        power[heads + h] = value.im;
+    }
 }
 
-/* A uniform geometry moves by two or three distinct numbers of cells; whatever does not fit the
- * table is computed where it is met. */
-static void powers_prepare(Steps *steps, const Field *field, int64_t at)
+static void add_power(Steps *steps, int64_t cells)
 {
-    Powers *powers = &steps->powers;
-    powers->count = 0;
-    for (int64_t n = 0; n < field->tokens; n++)
-        powers_add(powers, field->cell[n] - cell_after(field, n - 1, at));
-    for (int64_t chunk = 0; chunk < steps->chunks; chunk++)
-        powers_add(powers, chunk_cells(field, chunk, at));
-    for (int k = 0; k < powers->count; k++)
-        for (int64_t h = 0; h < field->heads; h++)
-            powers->value[k * field->heads + h] =
-                CPU_NAME(pole_power)(&steps->poles[h], powers->cells[k]);
+    if (steps->n_powers == POWERS || power_index(steps, cells) >= 0) return;
+    set_power(steps, cells, steps->power + steps->n_powers * 2 * steps->field->heads);
+    steps->cells[steps->n_powers++] = cells;
 }
 
-static Complex power_of(const Steps *steps, int64_t heads, int64_t h, int index, int64_t cells)
+/* z^cells [2, H]. A uniform geometry moves by a few distinct numbers of cells; what the table has
+ * no room for is computed where it is met. */
+static const double *power_of(const Steps *steps, const StepTable *table, int64_t cells)
 {
-    return index >= 0 ? steps->powers.value[index * heads + h]
-                      : CPU_NAME(pole_power)(&steps->poles[h], cells);
+    int k = power_index(steps, cells);
+    if (k >= 0) return steps->power + k * 2 * steps->field->heads;
+    set_power(steps, cells, table->miss);
+    return table->miss;
+}
+
+void CPU_NAME(steps_prepare)(Steps *steps, int64_t at)
+{
+    const Field *field = steps->field;
+    steps->at = at;
+    steps->n_powers = 0;
+    CPU_NAME(field_poles)(field, steps->poles);
+    for (int64_t h = 0; h < field->heads; h++) {
+        const Pole *pole = &steps->poles[h];
+        steps->z[h] = pole->z.re;
+        steps->z[field->heads + h] = pole->z.im;
+        steps->c[h] = pole->c.re;
+        steps->c[field->heads + h] = pole->c.im;
+    }
+    for (int64_t n = 0; n < field->tokens; n++) add_power(steps, jump_to(steps, n));
+    for (int64_t k = 0; k < steps->chunks; k++) add_power(steps, chunk_cells(steps, k));
 }
 
 /* ---- one token ---- */
@@ -62,119 +119,116 @@ typedef struct Step {
     Complex read, own, move, take;
 } Step;
 
-/* Of a token that jumps by `power` to its cell and, where f > 0, one cell more. */
-static inline Step step_of(const Pole *pole, Complex power, double f)
+/* Of a token that jumps by `power` to its cell and, where f > 0 (hops = 1), one cell more. */
+static inline Step step_of(Complex z, Complex c, Complex power, double f, double hops)
 {
-    Complex z = pole->z, c = pole->c;
     double e = 1 - f;
     Complex spread = {e + f * z.re, f * z.im}; /* both of its cells, seen from the first */
-    Step step = {.read = complex_mul(complex_mul(c, power), spread),
-                 .own = complex_mul(c, (Complex){e * e + f * f + f * e * z.re, f * e * z.im}),
-                 .move = power,
-                 .take = {1, 0}};
-    if (f > 0) {
-        step.move = complex_mul(power, z);
-        step.take = (Complex){e * z.re + f, e * z.im};
-    }
-    return step;
+    Complex hop = {hops * z.re + (1 - hops), hops * z.im};
+    return (Step){.read = complex_mul(complex_mul(c, power), spread),
+                  .own = complex_mul(c, (Complex){e * e + f * f + f * e * z.re, f * e * z.im}),
+                  .move = complex_mul(power, hop),
+                  .take = {e * hop.re + f, e * hop.im}};
 }
 
-/* Row `number` of a token's numbers is [H]. */
-static inline void put(real *row, int64_t heads, int number, Complex value)
+static inline Complex at_head(const double *restrict row, int64_t heads, int64_t h)
 {
-    row[number * heads] = (real)value.re;
-    row[(number + 1) * heads] = (real)value.im;
+    return (Complex){row[h], row[heads + h]};
 }
 
-static void chunk_forward(const Steps *steps, const Field *field, int64_t at, int64_t chunk)
+static inline void set_head(double *restrict row, int64_t heads, int64_t h, Complex value)
 {
-    const int64_t heads = field->heads, end = chunk_end(field, chunk);
-    Complex *past = steps->span + chunk * heads; /* until the chunk is done */
-    for (int64_t h = 0; h < heads; h++) past[h] = (Complex){1, 0};
-    for (int64_t n = chunk * FIELD_CHUNK; n < end; n++) {
-        int64_t cells = field->cell[n] - cell_after(field, n - 1, at);
-        int index = powers_find(&steps->powers, cells);
-        for (int64_t h = 0; h < heads; h++) {
-            real *row = steps->table + n * FORWARD_STEPS * heads + h;
-            Step step = step_of(&steps->poles[h], power_of(steps, heads, h, index, cells),
-                                (double)field->fraction[n]);
-            put(row, heads, READ, step.read);
-            row[OWN * heads] = (real)step.own.re;
-            put(row, heads, MOVE, step.move);
-            put(row, heads, TAKE, step.take);
-            put(row, heads, PAST, complex_mul(step.read, past[h]));
-            past[h] = complex_mul(past[h], step.move);
-        }
-    }
+    row[h] = value.re;
+    row[heads + h] = value.im;
 }
 
-static void chunk_backward(const Steps *steps, const Field *field, int64_t chunk)
+/* Of one token, `number` is a row [H] and its imaginary part the next. */
+static inline void put(real *restrict row, int64_t heads, int64_t h, int number, Complex value)
 {
-    const int64_t heads = field->heads, end = chunk_end(field, chunk);
-    Complex *ahead = steps->span + chunk * heads; /* until the chunk is done */
-    for (int64_t h = 0; h < heads; h++) ahead[h] = (Complex){1, 0};
-    for (int64_t n = end - 1; n >= chunk * FIELD_CHUNK; n--) {
-        int64_t cells = field->cell[n] - cell_after(field, n - 1, 0);
-        int index = powers_find(&steps->powers, cells);
-        double f = (double)field->fraction[n], jump = (double)cells;
-        for (int64_t h = 0; h < heads; h++) {
-            const Pole *pole = &steps->poles[h];
-            real *row = steps->table + n * BACKWARD_STEPS * heads + h;
-            Complex power = power_of(steps, heads, h, index, cells);
-            Step step = step_of(pole, power, f);
-            Complex hop = f > 0 ? complex_scale(pole->z, 1 - f) : (Complex){0, 0};
-            put(row, heads, BACK_READ, step.read);
-            put(row, heads, BACK_OWN, step.own);
-            put(row, heads, BACK_MOVE, step.move);
-            put(row, heads, BACK_TAKE, step.take);
-            put(row, heads, BACK_AHEAD, ahead[h]);
-            put(row, heads, Q_READ,
-                complex_add(complex_scale(step.read, jump),
-                            complex_scale(complex_mul(pole->c, complex_mul(power, pole->z)), f)));
-            put(row, heads, Q_MOVE, complex_scale(step.move, jump + (f > 0)));
-            put(row, heads, Q_OWN, complex_scale(complex_mul(pole->c, hop), f));
-            put(row, heads, Q_TAKE, hop);
-            ahead[h] = complex_mul(ahead[h], step.move);
-        }
+    row[number * heads + h] = (real)value.re;
+    row[(number + 1) * heads + h] = (real)value.im;
+}
+
+static void token_forward(const Steps *steps, const double *restrict power, double f,
+                          const StepTable *table, real *restrict row)
+{
+    const int64_t heads = steps->field->heads;
+    const double *restrict z = steps->z, *restrict c = steps->c;
+    double *restrict past = table->run;
+    const double hops = f > 0;
+    for (int64_t h = table->first_head; h < table->end_head; h++) {
+        Complex before = at_head(past, heads, h);
+        Step step =
+            step_of(at_head(z, heads, h), at_head(c, heads, h), at_head(power, heads, h), f, hops);
+        put(row, heads, h, READ, step.read);
+        row[OWN * heads + h] = (real)step.own.re;
+        put(row, heads, h, MOVE, step.move);
+        put(row, heads, h, TAKE, step.take);
+        put(row, heads, h, PAST, complex_mul(step.read, before));
+        set_head(past, heads, h, complex_mul(before, step.move));
     }
 }
 
-static void set_span(const Steps *steps, const Field *field, int64_t at, int64_t chunk)
+static void token_backward(const Steps *steps, const double *restrict power, double jump, double f,
+                           const StepTable *table, real *restrict row)
 {
-    int64_t cells = chunk_cells(field, chunk, at);
-    int index = powers_find(&steps->powers, cells);
-    for (int64_t h = 0; h < field->heads; h++)
-        steps->span[chunk * field->heads + h] = power_of(steps, field->heads, h, index, cells);
-}
-
-Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field, int numbers)
-{
-    Steps steps = {.chunks = ceil_div(field->tokens, FIELD_CHUNK)};
-    steps.poles = CARVE(carve, Pole, field->heads);
-    steps.powers.value = CARVE(carve, Complex, POWERS * field->heads);
-    steps.table = CARVE(carve, real, field->tokens * numbers * field->heads);
-    steps.span = CARVE(carve, Complex, steps.chunks * field->heads);
-    return steps;
-}
-
-void CPU_NAME(steps_forward)(Steps *steps, const Field *field, int64_t at)
-{
-    CPU_NAME(field_poles)(field, steps->poles);
-    powers_prepare(steps, field, at);
-#pragma omp parallel for schedule(static)
-    for (int64_t chunk = 0; chunk < steps->chunks; chunk++) {
-        chunk_forward(steps, field, at, chunk);
-        set_span(steps, field, at, chunk);
+    const int64_t heads = steps->field->heads;
+    const double *restrict z = steps->z, *restrict c = steps->c;
+    double *restrict ahead = table->run;
+    const double hops = f > 0;
+    for (int64_t h = table->first_head; h < table->end_head; h++) {
+        Complex pole = at_head(z, heads, h), couple = at_head(c, heads, h);
+        Complex leap = at_head(power, heads, h), after = at_head(ahead, heads, h);
+        Step step = step_of(pole, couple, leap, f, hops);
+        Complex hop = complex_scale(pole, hops * (1 - f));
+        Complex far = complex_scale(complex_mul(couple, complex_mul(leap, pole)), f);
+        put(row, heads, h, BACK_READ, step.read);
+        put(row, heads, h, BACK_OWN, step.own);
+        put(row, heads, h, BACK_MOVE, step.move);
+        put(row, heads, h, BACK_TAKE, step.take);
+        put(row, heads, h, BACK_AHEAD, after);
+        put(row, heads, h, Q_READ, complex_add(complex_scale(step.read, jump), far));
+        put(row, heads, h, Q_MOVE, complex_scale(step.move, jump + hops));
+        put(row, heads, h, Q_OWN, complex_scale(complex_mul(couple, hop), f));
+        put(row, heads, h, Q_TAKE, hop);
+        set_head(ahead, heads, h, complex_mul(after, step.move));
     }
 }
 
-void CPU_NAME(steps_backward)(Steps *steps, const Field *field)
+/* ---- a chunk ---- */
+
+/* False: the table already holds the numbers. */
+static bool begin_chunk(const Steps *steps, int64_t chunk, StepTable *table)
 {
-    CPU_NAME(field_poles)(field, steps->poles);
-    powers_prepare(steps, field, 0);
-#pragma omp parallel for schedule(static)
-    for (int64_t chunk = 0; chunk < steps->chunks; chunk++) {
-        chunk_backward(steps, field, chunk);
-        set_span(steps, field, 0, chunk);
+    const int64_t heads = steps->field->heads;
+    bool alike = table->chunk >= 0 && chunks_alike(steps, table->chunk, chunk);
+    table->chunk = chunk;
+    if (alike) return false;
+    const double *span = power_of(steps, table, chunk_cells(steps, chunk));
+    for (int64_t i = 0; i < 2 * heads; i++) table->span[i] = span[i];
+    for (int64_t h = 0; h < heads; h++) set_head(table->run, heads, h, (Complex){1, 0});
+    return true;
+}
+
+void CPU_NAME(steps_forward)(const Steps *steps, int64_t chunk, StepTable *table)
+{
+    if (!begin_chunk(steps, chunk, table)) return;
+    const Field *field = steps->field;
+    const int64_t first = chunk * FIELD_CHUNK;
+    for (int64_t n = first; n < chunk_end(steps, chunk); n++)
+        token_forward(steps, power_of(steps, table, jump_to(steps, n)), (double)field->fraction[n],
+                      table, table->row + (n - first) * FORWARD_STEPS * field->heads);
+}
+
+void CPU_NAME(steps_backward)(const Steps *steps, int64_t chunk, StepTable *table)
+{
+    if (!begin_chunk(steps, chunk, table)) return;
+    const Field *field = steps->field;
+    const int64_t first = chunk * FIELD_CHUNK;
+    for (int64_t n = chunk_end(steps, chunk) - 1; n >= first; n--) {
+        int64_t jump = jump_to(steps, n);
+        token_backward(steps, power_of(steps, table, jump), (double)jump,
+                       (double)field->fraction[n], table,
+                       table->row + (n - first) * BACKWARD_STEPS * field->heads);
     }
 }
