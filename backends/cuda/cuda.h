@@ -2,14 +2,20 @@
 #ifndef BACKENDS_CUDA_CUDA_H
 #define BACKENDS_CUDA_CUDA_H
 
-#include "backends/backend.h"
 #include "backends/cuda/loader.h"
+#include "backends/gpu/gpu.h"
+
+typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
 
 typedef struct CudaDevice {
     Device base;
     CUdevice id;
     CUcontext context; /* the primary one */
-    CUstream stream;   /* everything runs on it, in order */
+    CUstream stream;   /* everything runs on it, in order: commands need no barriers */
+    int major, minor;  /* compute capability */
+    GpuLimits gpu;
+    CUmodule modules[KERNEL_COUNT]; /* compiled when first needed */
+    TransformPlan *transforms;      /* list of those made so far */
 } CudaDevice;
 
 typedef struct CudaBuffer {
@@ -33,6 +39,8 @@ wf_status cuda_fail(CUresult error, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Makes the device's context the calling thread's: first in every call that enters this backend. */
 wf_status cuda_enter(const CudaDevice *device);
 
+extern const Backend backend_cuda;
+
 /* buffer.c */
 wf_status cuda_buffer_create(Device *device, int64_t size, Buffer **out);
 void cuda_buffer_destroy(Buffer *buffer);
@@ -47,6 +55,15 @@ wf_status cuda_program_run(Program *program);
 wf_status cuda_program_run_nodes(Program *program, int first, int last);
 const CommandList *cuda_program_commands(const Program *program);
 
-extern const Backend backend_cuda;
+/* compile.c: a kernel's machine code for a compute capability, *size bytes that the caller frees.
+ */
+wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **code, size_t *size);
+
+/* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
+wf_status cuda_transform_get(CudaDevice *device, const Transform *shape, TransformPlan **out);
+/* Enqueues one. */
+wf_status cuda_transform_run(CudaDevice *device, TransformPlan *plan, CUdeviceptr data,
+                             CUdeviceptr scratch);
+void cuda_transforms_free(CudaDevice *device);
 
 #endif

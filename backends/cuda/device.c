@@ -80,10 +80,25 @@ static void cuda_close(Device *base)
     CudaDevice *device = cuda_device(base);
     if (!device) return;
     if (device->context && !cuda_enter(device)) {
+        cuda_transforms_free(device);
+        for (int k = 0; k < KERNEL_COUNT; k++)
+            if (device->modules[k]) cuModuleUnload(device->modules[k]);
         if (device->stream) cuStreamDestroy(device->stream);
         cuDevicePrimaryCtxRelease(device->id);
     }
     free(device);
+}
+
+static GpuLimits lowering_limits(CUdevice id)
+{
+    int64_t processors = attribute(id, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    return (GpuLimits){
+        .groups = {attribute(id, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X),
+                   attribute(id, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
+                   attribute(id, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z)},
+        .transform_bytes = (int64_t)256 << 20,
+        .busy_groups = int64_max(1, 4 * processors),
+    };
 }
 
 static wf_status device_start(CudaDevice *device, int index)
@@ -91,6 +106,9 @@ static wf_status device_start(CudaDevice *device, int index)
     CUresult error = cuDeviceGet(&device->id, index);
     if (error) return cuda_fail(error, "finding device %d", index);
     TRY(device_describe(device->id, &device->base.info));
+    device->gpu = lowering_limits(device->id);
+    device->major = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    device->minor = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     error = cuDevicePrimaryCtxRetain(&device->context, device->id);
     if (error) return cuda_fail(error, "opening %s", device->base.info.name);
     TRY(cuda_enter(device));
@@ -124,3 +142,33 @@ static wf_status cuda_open(int index, Device **out)
     *out = &device->base;
     return WF_OK;
 }
+
+static bool cuda_supports(const Device *device, const Graph *graph, const Node *node,
+                          const char **why)
+{
+    return gpu_supports(&cuda_device(device)->gpu, graph, node, why);
+}
+
+static int64_t cuda_workspace(const Device *device, const Graph *graph, const Node *node)
+{
+    return gpu_workspace(&cuda_device(device)->gpu, graph, node);
+}
+
+const Backend backend_cuda = {
+    .name = "cuda",
+    .list = cuda_list,
+    .open = cuda_open,
+    .close = cuda_close,
+    .supports = cuda_supports,
+    .workspace = cuda_workspace,
+    .buffer_create = cuda_buffer_create,
+    .buffer_destroy = cuda_buffer_destroy,
+    .buffer_write = cuda_buffer_write,
+    .buffer_read = cuda_buffer_read,
+    .buffer_fill = cuda_buffer_fill,
+    .program_create = cuda_program_create,
+    .program_destroy = cuda_program_destroy,
+    .program_run = cuda_program_run,
+    .program_run_nodes = cuda_program_run_nodes,
+    .program_commands = cuda_program_commands,
+};

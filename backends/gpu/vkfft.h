@@ -1,4 +1,4 @@
-/* VkFFT as every GPU backend uses it: complex rows in float, with tables, in memory that is ours.
+/* VkFFT as the GPU backends use it: complex rows in float, with tables, in memory that is ours.
  *
  * For one file a backend, since all of VkFFT is compiled with it: define VKFFT_BACKEND (and
  * redirect the driver's functions) before this header. VkFFT prints whole shaders on an error; here
@@ -11,43 +11,122 @@
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define printf(...) ((void)0)
 #include <vkFFT.h>
 
-/* Settings for plans of Transform. The backend adds its device; *bytes is the size of the data and
- * must live as long as the application. */
-static inline VkFFTConfiguration vkfft_settings(const Transform *transform, pfUINT *bytes)
+/* One compiled plan. Making one costs from 0.1 s to seconds, so a device keeps them in a list. */
+typedef struct TransformPlan {
+    Transform shape; /* its places are not looked at */
+    VkFFTApplication app;
+    pfUINT bytes; /* of the data */
+    struct TransformPlan *next;
+} TransformPlan;
+
+/* Enqueues a plan's transform of `data` in place. */
+typedef wf_status (*TransformRun)(TransformPlan *plan, Buffer *data, Buffer *scratch);
+
+static inline TransformPlan *transform_plan_find(TransformPlan *list, const Transform *shape)
 {
-    *bytes = (pfUINT)(transform->length * transform->rows * 8);
-    return (VkFFTConfiguration){
-        .FFTdim = 1,
-        .size = {(pfUINT)transform->length},
-        .numberBatches = (pfUINT)transform->rows,
-        .bufferSize = bytes,
-        .userTempBuffer = 1,
-        .tempBufferSize = bytes,
-        .useLUT = 1, /* GLSL's sin and cos may be wrong by 2e-3 */
-        .makeForwardPlanOnly = !transform->inverse,
-        .makeInversePlanOnly = transform->inverse,
-        .disableSetLocale = 1,
-    };
+    for (TransformPlan *plan = list; plan; plan = plan->next)
+        if (plan->shape.length == shape->length && plan->shape.rows == shape->rows &&
+            plan->shape.inverse == shape->inverse)
+            return plan;
+    return NULL;
 }
 
-/* VkFFT writes numbers into shaders with printf: not in a locale with decimal commas. */
-static inline wf_status vkfft_create(VkFFTApplication *app, VkFFTConfiguration settings)
+/* `settings` name the device; what they say must live as long as the plan. */
+static inline wf_status transform_plan_compile(TransformPlan *plan, VkFFTConfiguration settings)
 {
+    plan->bytes = (pfUINT)(plan->shape.length * plan->shape.rows * 8);
+    settings.FFTdim = 1;
+    settings.size[0] = (pfUINT)plan->shape.length;
+    settings.numberBatches = (pfUINT)plan->shape.rows;
+    settings.bufferSize = &plan->bytes;
+    settings.userTempBuffer = 1;
+    settings.tempBufferSize = &plan->bytes;
+    settings.useLUT = 1; /* GLSL's sin and cos may be wrong by 2e-3 */
+    settings.makeForwardPlanOnly = !plan->shape.inverse;
+    settings.makeInversePlanOnly = plan->shape.inverse;
+    settings.disableSetLocale = 1;
+
+    /* VkFFT writes numbers into shaders with printf: not in a locale with decimal commas. */
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     if (!plain) return fail(WF_ERROR_MEMORY, "out of memory for a locale");
     locale_t before = uselocale(plain);
-    VkFFTResult result = initializeVkFFT(app, settings);
+    VkFFTResult result = initializeVkFFT(&plan->app, settings);
     uselocale(before);
     freelocale(plain);
     if (result)
         return fail(WF_ERROR_DEVICE,
-                    "VkFFT: no plan for %" PRIu64 " transforms of length %" PRIu64 " (error %d)",
-                    settings.numberBatches, settings.size[0], (int)result);
+                    "VkFFT has no plan for %lld transforms of length %lld (error %d)",
+                    (long long)plan->shape.rows, (long long)plan->shape.length, (int)result);
     return WF_OK;
+}
+
+/* Runs a known transform: some drivers compute wrongly without saying so. */
+static inline wf_status transform_plan_check(TransformPlan *plan, Device *device, TransformRun run)
+{
+    const Backend *backend = device->backend;
+    const Transform *shape = &plan->shape;
+    int64_t bytes = (int64_t)plan->bytes;
+    Buffer *data = NULL, *scratch = NULL;
+    wf_status status = WF_OK;
+    float *values = malloc((size_t)bytes);
+    if (!values) return fail(WF_ERROR_MEMORY, "out of memory to check a transform");
+    gpu_transform_probe(values, shape->length, shape->rows);
+    TRY_GOTO(backend->buffer_create(device, bytes, &data), done);
+    TRY_GOTO(backend->buffer_create(device, bytes, &scratch), done);
+    TRY_GOTO(backend->buffer_write(data, 0, values, bytes), done);
+    TRY_GOTO(run(plan, data, scratch), done);
+    TRY_GOTO(backend->buffer_read(data, 0, values, bytes), done);
+    double error = gpu_transform_error(values, shape->length, shape->rows, shape->inverse);
+    if (!(error <= GPU_TRANSFORM_BOUND))
+        status =
+            fail(WF_ERROR_DEVICE,
+                 "%s computes %lld transforms of length %lld with an error of %g (allowed: %g)",
+                 device->info.name, (long long)shape->rows, (long long)shape->length, error,
+                 GPU_TRANSFORM_BOUND);
+done:
+    backend->buffer_destroy(scratch);
+    backend->buffer_destroy(data);
+    free(values);
+    return status;
+}
+
+/* The list's plan for this shape, compiled and checked when first asked for. */
+static inline wf_status transform_plan_get(TransformPlan **list, const Transform *shape,
+                                           Device *device, VkFFTConfiguration settings,
+                                           TransformRun run, TransformPlan **out)
+{
+    *out = transform_plan_find(*list, shape);
+    if (*out) return WF_OK;
+    TransformPlan *plan = calloc(1, sizeof *plan);
+    if (!plan) return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
+    plan->shape = *shape;
+    wf_status status = transform_plan_compile(plan, settings);
+    if (!status) {
+        status = transform_plan_check(plan, device, run);
+        if (status) deleteVkFFT(&plan->app);
+    }
+    if (status) {
+        free(plan);
+        return status;
+    }
+    plan->next = *list;
+    *list = *out = plan;
+    return WF_OK;
+}
+
+static inline void transform_plans_free(TransformPlan **list)
+{
+    while (*list) {
+        TransformPlan *plan = *list;
+        *list = plan->next;
+        deleteVkFFT(&plan->app);
+        free(plan);
+    }
 }
 
 #endif

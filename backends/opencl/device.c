@@ -143,6 +143,7 @@ static GpuLimits lowering_limits(cl_device_id device, const Limits *limits)
     return (GpuLimits){
         .groups = {INT32_MAX, INT32_MAX, INT32_MAX},
         .transform_bytes = int64_min(limits->largest_allocation, (int64_t)256 << 20),
+        .alignment = limits->alignment,
         .busy_groups = cpu ? units : 8 * units,
     };
 }

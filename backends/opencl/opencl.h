@@ -5,7 +5,7 @@
 #include "backends/gpu/gpu.h"
 #include "backends/opencl/loader.h"
 
-typedef struct OpenclTransform OpenclTransform; /* a plan of VkFFT */
+typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
 
 typedef struct OpenclDevice {
     Device base;
@@ -15,7 +15,7 @@ typedef struct OpenclDevice {
     cl_command_queue queue; /* in order: commands need no barriers */
     GpuLimits gpu;
     cl_program programs[KERNEL_COUNT]; /* built when first needed */
-    OpenclTransform *transforms;       /* list of those made so far */
+    TransformPlan *transforms;         /* list of those made so far */
 } OpenclDevice;
 
 typedef struct OpenclBuffer {
@@ -53,9 +53,9 @@ wf_status opencl_program_run_nodes(Program *program, int first, int last);
 const CommandList *opencl_program_commands(const Program *program);
 
 /* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
-wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, OpenclTransform **out);
+wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, TransformPlan **out);
 /* Enqueues one; the addresses must stay valid until the next. */
-wf_status opencl_transform_run(OpenclDevice *device, OpenclTransform *transform, cl_mem *data,
+wf_status opencl_transform_run(OpenclDevice *device, TransformPlan *transform, cl_mem *data,
                                cl_mem *scratch);
 void opencl_transforms_free(OpenclDevice *device);
 

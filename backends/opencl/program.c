@@ -9,7 +9,7 @@
 typedef struct Step {
     cl_kernel kernel;           /* of a dispatch */
     size_t global[3], local[3]; /* work-items */
-    OpenclTransform *transform; /* of a transform, else NULL */
+    TransformPlan *transform;   /* of a transform, else NULL */
     cl_mem data, scratch;
 } Step;
 

@@ -1,0 +1,56 @@
+/* The kernels through NVRTC; needs no driver and no GPU. */
+#include "backends/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The first lines of the compiler's complaint. */
+static wf_status compile_failure(const char *name, nvrtcProgram program, nvrtcResult result)
+{
+    enum { FIRST = 1024 };
+    size_t size = 0;
+    nvrtcGetProgramLogSize(program, &size);
+    char *log = calloc(size + 1, 1);
+    if (log) nvrtcGetProgramLog(program, log);
+    wf_status status = fail(WF_ERROR_DEVICE, "CUDA: kernel %s does not compile (%s): %.*s", name,
+                            nvrtcGetErrorString(result), FIRST, log ? log : "");
+    free(log);
+    return status;
+}
+
+static wf_status program_code(nvrtcProgram program, const char *name, char **code, size_t *size)
+{
+    nvrtcResult result = nvrtcGetCUBINSize(program, size);
+    if (result) return compile_failure(name, program, result);
+    *code = malloc(*size);
+    if (!*code) return fail(WF_ERROR_MEMORY, "out of memory for kernel %s", name);
+    result = nvrtcGetCUBIN(program, *code);
+    if (!result) return WF_OK;
+    free(*code);
+    return compile_failure(name, program, result);
+}
+
+wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **code, size_t *size)
+{
+    size_t prelude = strlen(gpu_prelude), length = strlen(kernel->source);
+    char *source = malloc(prelude + length + 1);
+    if (!source) return fail(WF_ERROR_MEMORY, "out of memory for kernel %s", kernel->name);
+    memcpy(source, gpu_prelude, prelude);
+    memcpy(source + prelude, kernel->source, length + 1);
+
+    char architecture[64];
+    snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d%d", major, minor);
+    const char *options[] = {architecture, "--fmad=false"};
+    nvrtcProgram program;
+    nvrtcResult result = nvrtcCreateProgram(&program, source, kernel->name, 0, NULL, NULL);
+    free(source);
+    if (result)
+        return fail(WF_ERROR_DEVICE, "CUDA: kernel %s: %s", kernel->name,
+                    nvrtcGetErrorString(result));
+    result = nvrtcCompileProgram(program, (int)(sizeof options / sizeof *options), options);
+    wf_status status = result ? compile_failure(kernel->name, program, result)
+                              : program_code(program, kernel->name, code, size);
+    nvrtcDestroyProgram(&program);
+    return status;
+}
