@@ -302,14 +302,13 @@ static double moved_loss(wf_field *field, const Data *data, FieldTensor tensor, 
     return loss;
 }
 
-/* Central differences of two step sizes, extrapolated: an error of h⁴. */
+/* Central differences. The step is small because a cell whose wave changes its sign within it is a
+ * kink of the l1 norm. */
 static double slope(wf_field *field, const Data *data, FieldTensor tensor, int64_t i)
 {
-    double d[2], h = 1e-3;
-    for (int k = 0; k < 2; k++, h /= 2)
-        d[k] = (moved_loss(field, data, tensor, i, h) - moved_loss(field, data, tensor, i, -h)) /
-               (2 * h);
-    return (4 * d[1] - d[0]) / 3;
+    const double h = 1e-6;
+    return (moved_loss(field, data, tensor, i, h) - moved_loss(field, data, tensor, i, -h)) /
+           (2 * h);
 }
 
 static void check_gradient(wf_field *field, const Case *this, const char *evaluator,
@@ -470,7 +469,7 @@ static void test_bad_parameters(void **state)
         expect_refused(device, &params, WF_ERROR_ARGUMENT, sizes[i].word);
     }
     wf_field_params params = good;
-    params.batch = params.heads = params.width = 1 << 29;
+    params.batch = params.heads = params.width = GEOMETRY_MAX;
     expect_refused(device, &params, WF_ERROR_MEMORY, "memory");
     params = good;
     params.evaluator = "fourier";
@@ -529,9 +528,10 @@ static void test_causality(void **state)
         wf_field *a = field_of(device, this, exact[e], &data);
         wf_field *b = field_of(device, this, exact[e], &data);
         assert_int_equal(wf_field_forward(a, data.u, before), WF_OK);
-        data.u[j * row] += 1;
+        float kept = data.u[j * row];
+        data.u[j * row] = kept + 1;
         assert_int_equal(wf_field_forward(b, data.u, after), WF_OK);
-        data.u[j * row] -= 1;
+        data.u[j * row] = kept;
         assert_memory_equal(before, after, (size_t)(j * row) * sizeof *before);
         assert_true(before[j * row] != after[j * row]);
         assert_int_equal(wf_field_forward(a, data.u, after), WF_OK);

@@ -101,7 +101,7 @@ static wf_status choose(const char *key, const char *name, const char *const *na
 static wf_status choose_geometry(wf_field *field, const wf_field_params *p)
 {
     static const char *const names[] = {"4", "3.5"};
-    int version;
+    int version = 0;
     TRY(choose("geometry", p->geometry, names, 2, &version));
     int64_t max_tokens = p->max_tokens ? p->max_tokens : p->tokens;
     field->geometry = (Geometry){
@@ -115,7 +115,7 @@ static wf_status choose_geometry(wf_field *field, const wf_field_params *p)
 static wf_status choose_evaluator(wf_field *field, const wf_field_params *p)
 {
     static const char *const names[] = {"auto", "scan", "fft", "direct"};
-    int evaluator;
+    int evaluator = 0;
     TRY(choose("evaluator", p->evaluator, names, 4, &evaluator));
     bool causal = geometry_causal(&field->geometry, NULL);
     if (!causal && !p->allow_leaky_geometry) return geometry_check(&field->geometry);
@@ -131,7 +131,7 @@ static wf_status choose_evaluator(wf_field *field, const wf_field_params *p)
 static wf_status choose_params(wf_field *field, const wf_field_params *p)
 {
     static const char *const norms[] = {"l1", "dc"};
-    int norm;
+    int norm = 0;
     TRY(check_sizes(p));
     TRY(choose_geometry(field, p));
     TRY(choose("kernel_norm", p->kernel_norm, norms, 2, &norm));
