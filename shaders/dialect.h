@@ -22,8 +22,9 @@
  * What all three languages share and kernels may use: float, int, uint, float2, float4, uint2 with
  * .x .y .z .w, structs by STRUCT, + - * / on scalars, floor, sqrt, fabs, min, max, arrays, loops.
  * What they do not: casts (TO_FLOAT …), vector constructors (FLOAT2 …), vector arithmetic, pointers,
- * 64-bit integers, array initialisers, recursion. Products and sums are never contracted unless FMA
- * says so. */
+ * 64-bit integers, array initialisers, recursion, and names of another language's built-ins for what
+ * is its own (some OpenCL compilers make step, sign, mix … macros). Products and sums are never
+ * contracted unless FMA says so. */
 #ifndef DIALECT_H
 #define DIALECT_H
 

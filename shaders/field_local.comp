@@ -6,7 +6,7 @@
 #include "math.h"
 
 KERNEL(field_local, 64,
-       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(step) UPDATE(carry),
+       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) UPDATE(carry),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(backward))
 BODY
 {
@@ -19,7 +19,7 @@ BODY
         float2 state = FLOAT2(0.0f, 0.0f);
         for (uint t = 0u; t < count; t++) {
             uint i = first + (arg.backward != 0u ? count - 1u - t : t);
-            float4 move = AT(step, h * arg.tokens + i);
+            float4 move = AT(jump, h * arg.tokens + i);
             float f = LOAD(fraction, i), value = LOAD(u, (GROUP_Z * arg.tokens + i) * channels + channel);
             if (arg.backward == 0u) {
                 state = twofold_turn(move, state);

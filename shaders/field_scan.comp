@@ -2,7 +2,7 @@
 #include "math.h"
 
 KERNEL(field_scan, 64,
-       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(step) READ(carry) UPDATE(r),
+       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) READ(carry) UPDATE(r),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(accumulate))
 BODY
 {
@@ -16,7 +16,7 @@ BODY
         for (uint i = first; i < end; i++) {
             uint at = (GROUP_Z * arg.tokens + i) * channels + channel;
             float f = LOAD(fraction, i), value = LOAD(u, at);
-            state = twofold_turn(AT(step, h * arg.tokens + i), state);
+            state = twofold_turn(AT(jump, h * arg.tokens + i), state);
             state.x += (1.0f - f) * value;
             float2 seen = state;
             if (f > 0.0f) {

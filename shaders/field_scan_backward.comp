@@ -10,7 +10,7 @@
 #include "math.h"
 
 KERNEL(field_scan_backward, 64,
-       READ(dr) READ(u) READ_INT(cell) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(step)
+       READ(dr) READ(u) READ_INT(cell) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump)
        READ(carry) READ_FLOAT(ahead) UPDATE(du) WRITE_FLOAT4(partial),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(accumulate))
 BODY
@@ -31,7 +31,7 @@ BODY
             kept[k] = state;
             for (uint i = first + 8u * k; i < min(end, first + 8u * k + 8u); i++) {
                 float f = LOAD(fraction, i), value = LOAD(u, base + i * channels);
-                state = twofold_turn(AT(step, steps + i), state);
+                state = twofold_turn(AT(jump, steps + i), state);
                 state.x += (1.0f - f) * value;
                 if (f > 0.0f) {
                     state = twofold_turn(z, state);
@@ -47,7 +47,7 @@ BODY
             for (uint j = 0u; j < 8u; j++) {
                 if (block + j < end) {
                     float f = LOAD(fraction, block + j), value = LOAD(u, base + (block + j) * channels);
-                    state = twofold_turn(AT(step, steps + block + j), state);
+                    state = twofold_turn(AT(jump, steps + block + j), state);
                     moved[j] = state;
                     state.x += (1.0f - f) * value;
                     if (f > 0.0f) {
@@ -84,7 +84,7 @@ BODY
                     float2 through = complex_mul(before, adjoint);
                     q = FLOAT2(q.x + cells * through.x, q.y + cells * through.y);
                     w = FLOAT2(w.x + g * seen.x, w.y + g * seen.y);
-                    adjoint = twofold_turn(AT(step, steps + i), adjoint);
+                    adjoint = twofold_turn(AT(jump, steps + i), adjoint);
                     float read = c.x * felt.x - c.y * felt.y;
                     uint at = base + i * channels;
                     STORE(du, at, arg.accumulate != 0u ? LOAD(du, at) + read : read);

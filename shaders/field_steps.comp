@@ -1,13 +1,13 @@
 /* How far the token scan moves, as powers of each head's pole z in two-floats.
  *
  * The state sits at cell at_i after token i: lo_i + 1 if f_i > 0, else lo_i; at 0 before the first.
- * step [H, tokens]: z^(lo_i - at_(i-1)). span [H, chunks]: z to the cells between the ends of chunk
+ * jump [H, tokens]: z^(lo_i - at_(i-1)). span [H, chunks]: z to the cells between the ends of chunk
  * c-1 and chunk c. Chunks have 64 tokens. */
 #include "math.h"
 
 KERNEL(field_steps, 64,
        READ(frequency) READ_INT(cell) READ(fraction) READ_FLOAT4(head)
-       WRITE_FLOAT4(step) WRITE_FLOAT4(span),
+       WRITE_FLOAT4(jump) WRITE_FLOAT4(span),
        UINT(tokens) UINT(chunks))
 BODY
 {
@@ -26,7 +26,7 @@ BODY
         uint cells = TO_UINT(max(to - from, 0));
         float4 power = twofold_decay(alpha * TO_FLOAT(cells), turns_times(turn, cells));
         if (chunk) AT(span, h * arg.chunks + (i - arg.tokens)) = power;
-        else AT(step, h * arg.tokens + i) = power;
+        else AT(jump, h * arg.tokens + i) = power;
     }
 }
 END
