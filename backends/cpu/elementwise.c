@@ -61,8 +61,8 @@ static inline real feature_of(real p)
 
 static inline real sigmoid_slope(real g)
 {
-    real s = real_sigmoid(g);
-    return s * (1 - s);
+    real rest, s = sigmoid_and_rest(g, &rest);
+    return s * rest;
 }
 
 LOOP(copy_loop, A)

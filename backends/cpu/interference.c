@@ -89,9 +89,9 @@ static real interfere_backward_row(const real *dy, const real *c, const real *g,
     real dweight = 0;
 #pragma omp simd reduction(+ : dweight)
     for (int64_t i = 0; i < n; i++) {
-        real open = real_sigmoid(g[i]), through = dy[i] * c[i] * open;
+        real closed, open = sigmoid_and_rest(g[i], &closed), through = dy[i] * c[i] * open;
         dweight += through;
-        real_put(&dg[i], through * weight * (1 - open), add_g);
+        real_put(&dg[i], through * weight * closed, add_g);
         real_put(&dc[i], dy[i] * open * weight, add_c);
     }
     return dweight;
@@ -109,11 +109,11 @@ void CPU_NAME(interfere_backward)(const CpuCall *call)
     bool add_c = call_accumulates(call, 0), add_g = call_accumulates(call, 1);
 #pragma omp parallel for schedule(static) if (worth_threads(rows * width))
     for (int64_t r = 0; r < rows; r++) {
-        real weight = real_sigmoid(s[r] / temperature);
+        real rest, weight = sigmoid_and_rest(s[r] / temperature, &rest);
         int64_t at = r * width;
         real dweight = interfere_backward_row(dy + at, c + at, g + at, weight, width, dc + at,
                                               dg + at, add_c, add_g);
-        real dargument = dweight * weight * (1 - weight); /* of s/τ */
+        real dargument = dweight * weight * rest; /* of s/τ */
         real_put(&ds[r], dargument / temperature, call_accumulates(call, 2));
         of_row[r] = -(double)dargument * (double)s[r] / ((double)temperature * (double)temperature);
     }

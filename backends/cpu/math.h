@@ -1,7 +1,7 @@
 /* Functions of one `real` that vectorise: no calls, no branches, no tables.
  *
- * In float they are our own, within 3 ulp of the true value wherever the result is a normal number;
- * in double they are the C library's. NaN in, NaN out. */
+ * In float they are our own, within 3 ulp of the true value (normal_cdf: 7) wherever that is a
+ * normal number; in double they are the C library's. NaN in, NaN out. */
 #ifndef BACKENDS_CPU_MATH_H
 #define BACKENDS_CPU_MATH_H
 
@@ -106,7 +106,15 @@ static inline float normal_cdf(float x, float *gaussian)
 
 static inline real real_sigmoid(real x)
 {
-    return (real)1 / ((real)1 + real_exp(-x));
+    return 1 / (1 + real_exp(-x));
+}
+
+/* sigmoid(x), and 1 - sigmoid(x) without cancellation. */
+static inline real sigmoid_and_rest(real x, real *rest)
+{
+    real e = real_exp(-real_abs(x)), larger = 1 / (1 + e), smaller = e * larger;
+    *rest = x >= 0 ? smaller : larger;
+    return x >= 0 ? larger : smaller;
 }
 
 /* log(1 + e^x); for scalars: it does not vectorise. */
