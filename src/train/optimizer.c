@@ -133,6 +133,11 @@ wf_status optimizer_allocate(Optimizer *optimizer, const wf_model *model,
     TRY(device_write_doubles(&optimizer->region, optimizer->rate, rate, GROUP_COUNT));
     for (int page = 0; page < model->layout.n_pages; page++)
         TRY(write_segments(optimizer, model, page));
+    return WF_OK;
+}
+
+wf_status optimizer_record(Optimizer *optimizer, Device *device)
+{
     return device->backend->program_create(device, optimizer->plan, &optimizer->program);
 }
 

@@ -36,9 +36,11 @@ typedef struct Optimizer {
 wf_status optimizer_layout(Optimizer *optimizer, const wf_model *model);
 /* Plans the update; `tally` is the one whose loss must be finite. Must not move afterwards. */
 wf_status optimizer_plan(Optimizer *optimizer, const wf_model *model, Tally *tally);
-/* Allocates everything, zero, and writes the tables. */
+/* Allocates everything, zero, and writes the tables; then, once the model's values and the tally
+ * have buffers too, records the update. */
 wf_status optimizer_allocate(Optimizer *optimizer, const wf_model *model,
                              const double rate[GROUP_COUNT]);
+wf_status optimizer_record(Optimizer *optimizer, Device *device);
 void optimizer_destroy(Optimizer *optimizer);
 
 /* Applies the gradients that have been added up, and clears them. */

@@ -99,7 +99,8 @@ wf_status programs_allocate(Programs *programs, const wf_model *model,
 {
     TRY(optimizer_allocate(&programs->optimizer, model, rate));
     TRY(pass_allocate(&programs->accumulate, model));
-    return pass_allocate(&programs->evaluate, model);
+    TRY(pass_allocate(&programs->evaluate, model));
+    return optimizer_record(&programs->optimizer, model->device);
 }
 
 void programs_destroy(Programs *programs)

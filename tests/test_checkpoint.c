@@ -1,0 +1,425 @@
+/* Checkpoints: whole or not there, the last few kept, and every way to hand over a wrong one named.
+ */
+#include "base/files.h"
+#include "tensor/safetensors.h"
+#include "train/checkpoint.h"
+
+#include "tests/train_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const SHAPE_4[] = {"version=4", "dropout=0.1", NULL};
+
+static wf_device *cpu(void)
+{
+    static wf_device *device;
+    if (!device) must(wf_device_open("cpu", &device));
+    return device;
+}
+
+static Fixture open_fixture(void)
+{
+    return fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2));
+}
+
+/* ---- a folder for each test ---- */
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/wavefield-test-checkpoint-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command);
+}
+
+static const char *path_in(const char *name, char *text, size_t size)
+{
+    snprintf(text, size, "%s/%s", folder, name);
+    return text;
+}
+#define PATH(name) path_in((name), (char[192]){0}, 192)
+
+/* The names in the folder, one after the other, are exactly these. */
+static void assert_names(const char *expected)
+{
+    FolderList list;
+    char names[512] = "";
+    must(folder_list(folder, &list));
+    for (int i = 0; i < list.count; i++) {
+        strcat(names, list.names[i]);
+        strcat(names, " ");
+    }
+    folder_list_destroy(&list);
+    assert_string_equal(names, expected);
+}
+
+static void assert_latest(const char *name)
+{
+    char path[192];
+    must(wf_checkpoint_latest(folder, path, sizeof path));
+    assert_string_equal(path, PATH(name));
+}
+
+static void steps(Fixture *f, int n)
+{
+    for (int i = 0; i < n; i++) must(wf_trainer_step(f->trainer, NULL));
+}
+
+/* ---- which are kept and found ---- */
+
+static void keeps_the_newest(void **state)
+{
+    (void)state;
+    char path[192];
+    assert_int_equal(wf_checkpoint_latest(folder, path, sizeof path), WF_ERROR_IO);
+    assert_message("holds no checkpoint");
+    Fixture f = open_fixture();
+    must(wf_trainer_save(f.trainer, folder, 2));
+    for (int i = 0; i < 3; i++) {
+        steps(&f, 1);
+        must(wf_trainer_save(f.trainer, folder, 2));
+    }
+    assert_names("step-00000002 step-00000003 ");
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    assert_names("step-00000002 step-00000003 step-00000004 ");
+    assert_latest("step-00000004");
+    must(wf_checkpoint_latest(PATH("step-00000002"), path, sizeof path));
+    assert_string_equal(path, PATH("step-00000002"));
+    assert_int_equal(wf_checkpoint_latest(folder, path, 5), WF_ERROR_ARGUMENT);
+    fixture_close(&f);
+}
+
+static void keeps_what_others_put_there(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    must(wf_trainer_save(f.trainer, folder, 1));
+    must(file_write_atomic(PATH("step-00000000/notes.txt"), "keep", 4));
+    must(file_write_atomic(PATH("metrics.jsonl"), "{}", 2));
+    must(folder_make(PATH("step-7")));
+    for (int i = 0; i < 2; i++) {
+        steps(&f, 1);
+        must(wf_trainer_save(f.trainer, folder, 1));
+    }
+    assert_names("metrics.jsonl step-00000000 step-00000002 step-7 ");
+    assert_latest("step-00000002");
+    fixture_close(&f);
+}
+
+/* Folders as a process killed in the middle of each kind of change leaves them. */
+static void ignores_and_removes_leftovers(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    must(folder_make(PATH("step-00000009.partial")));
+    must(file_write_atomic(PATH("step-00000009.partial/config.json"), "{", 1));
+    must(file_write_atomic(PATH("step-00000009.partial/model.safetensors.part"), "x", 1));
+    must(folder_make(PATH("step-00000008.removed")));
+    must(file_write_atomic(PATH("step-00000008.removed/state.json"), "{}", 2));
+    assert_latest("step-00000001");
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    assert_names("step-00000001 step-00000002 ");
+
+    /* One that was to be replaced counts until its successor stands. */
+    must(file_rename(PATH("step-00000002"), PATH("step-00000002.replaced")));
+    must(folder_make(PATH("step-00000002.partial")));
+    assert_latest("step-00000002.replaced");
+    must(wf_trainer_resume(f.trainer, folder));
+    must(wf_trainer_save(f.trainer, folder, 0));
+    assert_latest("step-00000002");
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    assert_names("step-00000001 step-00000002 step-00000003 ");
+
+    /* The same step again replaces the one there is. */
+    must(wf_trainer_save(f.trainer, folder, 0));
+    assert_names("step-00000001 step-00000002 step-00000003 ");
+    fixture_close(&f);
+}
+
+/* ---- a disk that is full ---- */
+
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void full_disk_leaves_the_previous(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(), resumed = open_fixture();
+    struct stat model;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    steps(&f, 2);
+    must(wf_trainer_save(f.trainer, folder, 1));
+    assert_int_equal(stat(PATH("step-00000002/model.safetensors"), &model), 0);
+    steps(&f, 1);
+    /* No room for the parameters; then for them, but not for the moments; then for nothing. */
+    const rlim_t limits[] = {(rlim_t)model.st_size / 2, (rlim_t)model.st_size + 64, 0};
+    for (int i = 0; i < 3; i++) {
+        set_file_limit(limits[i]);
+        wf_status status = wf_trainer_save(f.trainer, folder, 1);
+        set_file_limit(before.rlim_cur);
+        assert_int_equal(status, WF_ERROR_IO);
+        assert_message(limits[i] > (rlim_t)model.st_size ? "optimizer.safetensors: cannot write: "
+                                                         : "model.safetensors: cannot write: ");
+        assert_names("step-00000002 ");
+    }
+    must(wf_trainer_resume(resumed.trainer, folder));
+    steps(&resumed, 1);
+    assert_same_training(f.trainer, resumed.trainer);
+    must(wf_trainer_save(f.trainer, folder, 1));
+    assert_names("step-00000003 ");
+    fixture_close(&f);
+    fixture_close(&resumed);
+}
+
+/* ---- checkpoints that do not fit ---- */
+
+/* Writes a checkpoint of step 1, spoils it, and expects resuming to fail and change nothing. */
+typedef void (*Spoil)(void);
+
+static void refuse(const wf_trainer_params *params, Spoil spoil, wf_status expected,
+                   const char *message)
+{
+    Fixture f = open_fixture(), other = fixture_open(cpu(), SHAPE_4, params);
+    Fixture untouched = fixture_open(cpu(), SHAPE_4, params);
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 1));
+    if (spoil) spoil();
+    assert_int_equal(wf_trainer_resume(other.trainer, folder), expected);
+    assert_message(message);
+    assert_same_training(other.trainer, untouched.trainer);
+    steps(&other, 1);
+    steps(&untouched, 1);
+    assert_same_training(other.trainer, untouched.trainer);
+    fixture_close(&f);
+    fixture_close(&other);
+    fixture_close(&untouched);
+}
+
+#define AT_1(name) PATH("step-00000001/" name)
+
+static void cut(const char *path, double share)
+{
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(truncate(path, (off_t)(share * (double)info.st_size)), 0);
+}
+
+static void cut_parameters(void)
+{
+    cut(AT_1("model.safetensors"), 0.9);
+}
+
+static void cut_moments(void)
+{
+    cut(AT_1("optimizer.safetensors"), 0.5);
+}
+
+static void cut_state(void)
+{
+    cut(AT_1("state.json"), 0.7);
+}
+
+/* Copies a file's tensors but one, which `edit` leaves out, renames or reshapes. */
+typedef enum Edit { LEAVE_OUT, RENAME, RESHAPE } Edit;
+
+static void rewrite(const char *path, const char *name, Edit edit)
+{
+    SafeTensors *file;
+    SafeTensorsWriter *writer;
+    must(safetensors_open(path, &file));
+    must(safetensors_writer_create(&writer));
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < safetensors_count(file); i++) {
+            const FileTensor *tensor = safetensors_at(file, i);
+            bool chosen = strcmp(tensor->name, name) == 0;
+            if (chosen && edit == LEAVE_OUT) continue;
+            const char *as = chosen && edit == RENAME ? "unknown" : tensor->name;
+            Shape shape = chosen && edit == RESHAPE ? SHAPE(tensor->elements) : tensor->shape;
+            if (pass == 0)
+                must(safetensors_writer_declare(writer, as, tensor->dtype, shape));
+            else
+                must(safetensors_writer_write(writer, tensor->data, (size_t)tensor->elements * 4));
+        }
+        if (pass == 0) must(safetensors_writer_begin(writer, path));
+    }
+    must(safetensors_writer_commit(writer));
+    safetensors_writer_destroy(writer);
+    safetensors_close(file);
+}
+
+static void leave_out_parameter(void)
+{
+    rewrite(AT_1("model.safetensors"), "layers.1.ffn.3.bias", LEAVE_OUT);
+}
+
+static void leave_out_moment(void)
+{
+    rewrite(AT_1("optimizer.safetensors"), "second.norm.weight", LEAVE_OUT);
+}
+
+static void rename_moment(void)
+{
+    rewrite(AT_1("optimizer.safetensors"), "first.layers.0.norm1.bias", RENAME);
+}
+
+static void reshape_parameter(void)
+{
+    rewrite(AT_1("model.safetensors"), "token_embedding.weight", RESHAPE);
+}
+
+static void reshape_moment(void)
+{
+    rewrite(AT_1("optimizer.safetensors"), "first.token_embedding.weight", RESHAPE);
+}
+
+/* The first `from` in a file becomes `to`. */
+static void replace_text(const char *path, const char *from, const char *to)
+{
+    char *text, *at, result[8192];
+    size_t size;
+    must(file_read(path, sizeof result / 2, &text, &size));
+    at = strstr(text, from);
+    assert_non_null(at);
+    int length =
+        snprintf(result, sizeof result, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    must(file_write_atomic(path, result, (size_t)length));
+    free(text);
+}
+
+static void other_config(void)
+{
+    replace_text(AT_1("config.json"), "\"field_size\": 41", "\"field_size\": 43");
+}
+
+static void other_format(void)
+{
+    replace_text(AT_1("state.json"), "\"format\": 1", "\"format\": 2");
+}
+
+static void no_cursor(void)
+{
+    replace_text(AT_1("state.json"), "\"position\": 2", "\"location\": 2");
+}
+
+static void wrong_cursor(void)
+{
+    replace_text(AT_1("state.json"), "\"position\": 2", "\"position\": 99999");
+}
+
+static void wrong_setting(void)
+{
+    replace_text(AT_1("state.json"), "\"accumulation\": 1", "\"accumulation\": \"1\"");
+}
+
+static void other_data(void)
+{
+    char expected[64];
+    Fixture f = open_fixture();
+    snprintf(expected, sizeof expected, "\"fingerprint\": \"%016llx\"",
+             (unsigned long long)f.data->fingerprint);
+    fixture_close(&f);
+    replace_text(AT_1("state.json"), expected, "\"fingerprint\": \"0123456789abcdef\"");
+}
+
+static void remove_optimizer(void)
+{
+    assert_int_equal(unlink(AT_1("optimizer.safetensors")), 0);
+}
+
+static void names_what_does_not_fit(void **state)
+{
+    (void)state;
+    const wf_trainer_params *same = wf_trainer_params(.batch_size = 2);
+    refuse(same, cut_parameters, WF_ERROR_FORMAT, "model.safetensors: ");
+    refuse(same, cut_moments, WF_ERROR_FORMAT, "optimizer.safetensors: ");
+    refuse(same, cut_state, WF_ERROR_FORMAT, "state.json: line ");
+    refuse(same, leave_out_parameter, WF_ERROR_FORMAT,
+           "model.safetensors: tensor layers.1.ffn.3.bias [12] is missing");
+    refuse(same, leave_out_moment, WF_ERROR_FORMAT,
+           "optimizer.safetensors: tensor second.norm.weight [12] is missing");
+    refuse(same, rename_moment, WF_ERROR_FORMAT,
+           "optimizer.safetensors: tensor first.layers.0.norm1.bias [12] is missing");
+    refuse(same, reshape_parameter, WF_ERROR_FORMAT,
+           "tensor token_embedding.weight: expected shape [11, 12], found [132]");
+    refuse(same, reshape_moment, WF_ERROR_FORMAT,
+           "tensor first.token_embedding.weight: expected shape [11, 12], found [132]");
+    refuse(same, remove_optimizer, WF_ERROR_IO, "optimizer.safetensors: ");
+    refuse(same, other_config, WF_ERROR_ARGUMENT,
+           "config.json: field_size is 43, this trainer's model has 41");
+    refuse(same, other_format, WF_ERROR_UNSUPPORTED, "state.json: format 2, expected 1");
+    refuse(same, no_cursor, WF_ERROR_FORMAT,
+           "state.json: position: expected a count, found nothing");
+    refuse(same, wrong_cursor, WF_ERROR_FORMAT, "state.json: data cursor: ");
+    refuse(same, wrong_setting, WF_ERROR_FORMAT, "state.json: settings: accumulation is not");
+    refuse(same, other_data, WF_ERROR_ARGUMENT, "was trained on other data");
+}
+
+static void names_other_settings(void **state)
+{
+    (void)state;
+    refuse(wf_trainer_params(.batch_size = 3), NULL, WF_ERROR_ARGUMENT,
+           "was trained with batch_size = 2, this trainer has 3");
+    refuse(wf_trainer_params(.batch_size = 2, .seed = 12), NULL, WF_ERROR_ARGUMENT,
+           "was trained with seed = 0, this trainer has 12");
+    refuse(wf_trainer_params(.batch_size = 2, .evaluator = "fft"), NULL, WF_ERROR_ARGUMENT,
+           "was trained with evaluator = scan, this trainer has fft");
+    refuse(wf_trainer_params(.batch_size = 2, .learning_rate = 0.1), NULL, WF_ERROR_ARGUMENT,
+           "was trained with learning_rate = 0.002");
+}
+
+static void settings_survive(void **state)
+{
+    (void)state;
+    const wf_trainer_params *params =
+        wf_trainer_params(.batch_size = 3, .sequence_length = 13, .accumulation = 2, .steps = 77,
+                          .warmup = 0, .learning_rate = 0.1 / 3, .min_learning_rate = 0,
+                          .weight_decay = 0, .clip = 0, .qk_lr_mult = 1.1, .kernel_lr_mult = 1e-7,
+                          .seed = UINT64_MAX, .evaluator = "direct");
+    Fixture f = fixture_open(cpu(), SHAPE_4, params);
+    wf_trainer_params saved;
+    must(wf_trainer_save(f.trainer, folder, 1));
+    must(wf_checkpoint_settings(folder, &saved));
+    assert_string_equal(saved.evaluator, "direct");
+    saved.evaluator = params->evaluator;
+    assert_memory_equal(&saved, params, sizeof saved);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+    const struct CMUnitTest tests[] = {
+        WITH_FOLDER(keeps_the_newest),
+        WITH_FOLDER(keeps_what_others_put_there),
+        WITH_FOLDER(ignores_and_removes_leftovers),
+        WITH_FOLDER(full_disk_leaves_the_previous),
+        WITH_FOLDER(names_what_does_not_fit),
+        WITH_FOLDER(names_other_settings),
+        WITH_FOLDER(settings_survive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
