@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define TINY                                                                                       \
-    "--config demo --set embedding_dim=16 num_layers=2 num_heads=2 ffn_dim=24 field_size=48 "      \
+    "--config demo --set embedding_dim=16 num_layers=2 num_heads=2 ffn_dim=24 field_size=70 "      \
     "max_seq_len=32 "
 
 static char folder[] = "/tmp/wavefield-cli-XXXXXX"; /* everything the tests write */
@@ -203,7 +203,8 @@ static void data_errors_name_the_file(void **state)
     assert_int_equal(wavefield("train %s --data short.txt --out b --device cpu", TINY), 1);
     assert_says("32"); /* the tokens a sequence needs */
     write_file("broken.txt", "not \xff UTF-8");
-    assert_int_equal(wavefield("train %s --data broken.txt --out c --device cpu", TINY), 1);
+    assert_int_equal(
+        wavefield("train %s --data broken.txt --tokenizer char --out c --device cpu", TINY), 1);
     assert_says("broken.txt");
     assert_int_equal(wavefield("generate --model nowhere"), 1);
     assert_says("nowhere");
