@@ -1,8 +1,9 @@
 /* The configuration of a model: its shape and options, as config.json holds them.
  *
- * Keys: version ("3.5" | "4"), vocab_size, embedding_dim, num_layers, num_heads, ffn_dim, field_size,
- * max_seq_len, interference_interval (0: none), dropout, kernel_norm ("l1" | "dc"), feature_map_depth
- * (1 | 2), cross_dim, spectral_gate, residual_scale, allow_leaky_geometry, tokenizer. */
+ * Keys: version ("3.5" | "4"), vocab_size, embedding_dim, num_layers, num_heads, ffn_dim,
+ * field_size, max_seq_len, interference_interval (0: none), dropout, kernel_norm ("l1" | "dc"),
+ * feature_map_depth (1 | 2), cross_dim, spectral_gate, residual_scale, allow_leaky_geometry,
+ * tokenizer. */
 #ifndef WAVEFIELD_CONFIG_H
 #define WAVEFIELD_CONFIG_H
 
@@ -17,15 +18,15 @@ extern "C" {
 
 typedef struct wf_config wf_config;
 
-/* A preset by its name, or a config.json by its path. An unknown key is an error that names it and the
- * nearest known one. The result is not validated yet: overrides may still follow. A model folder
- * stands for its config.json. */
+/* A preset by its name, or a config.json by its path. An unknown key is an error that names it and
+ * the nearest known one. The result is not validated yet: overrides may still follow. A model
+ * folder stands for its config.json. */
 WF_API wf_status wf_config_create(const char *preset_or_file, wf_config **out);
 WF_API wf_status wf_config_copy(const wf_config *config, wf_config **out);
 WF_API void wf_config_destroy(wf_config *config); /* NULL is allowed */
 
-/* Sets one key: "field_size=4096". WF_ERROR_ARGUMENT, and nothing has changed, for an unknown key or a
- * value that is not one of the key's. */
+/* Sets one key: "field_size=4096". WF_ERROR_ARGUMENT, and nothing has changed, for an unknown key
+ * or a value that is not one of the key's. */
 WF_API wf_status wf_config_set(wf_config *config, const char *assignment);
 
 /* One key's value as text into `value`, truncated to `size`. */
