@@ -51,14 +51,13 @@ static void *property(cl_device_id device, cl_device_info name, void *value, siz
     return value;
 }
 
+/* A text property cut to `size`, "" where the driver does not answer. */
 static void property_text(cl_device_id device, cl_device_info name, char *text, size_t size)
 {
-    char whole[1024];
-    size_t length = 0;
-    text[0] = 0;
-    if (clGetDeviceInfo(device, name, sizeof whole, whole, &length) || length == 0) return;
-    whole[sizeof whole - 1] = 0;
-    snprintf(text, size, "%s", whole);
+    char whole[1024] = "";
+    if (clGetDeviceInfo(device, name, sizeof whole, whole, NULL)) whole[0] = 0;
+    whole[size - 1] = 0;
+    memcpy(text, whole, size);
 }
 
 static bool device_usable(cl_device_id device)
