@@ -1,0 +1,393 @@
+/* Vulkan devices: those with Vulkan 1.2, buffer device addresses and a compute queue. */
+#include "backends/vulkan/vulkan.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_DEVICES = 32, MAX_FAMILIES = 32 };
+
+/* What the kernels need of a device (shaders/): threads in a group, bytes of group memory. */
+enum { KERNEL_THREADS = 256, KERNEL_SHARED = 16384 };
+
+static const char *result_text(VkResult result)
+{
+    switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY: return "out of host memory";
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY: return "not enough device memory";
+    case VK_ERROR_DEVICE_LOST: return "the device was lost (reset, hung or removed)";
+    case VK_ERROR_INCOMPATIBLE_DRIVER: return "no driver";
+    case VK_ERROR_INITIALIZATION_FAILED: return "the driver does not start";
+    case VK_ERROR_TOO_MANY_OBJECTS: return "too many allocations";
+    case VK_ERROR_MEMORY_MAP_FAILED: return "memory cannot be mapped";
+    default: return "failed";
+    }
+}
+
+wf_status vulkan_fail(VkResult result, const char *format, ...)
+{
+    char doing[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(doing, sizeof doing, format, arguments);
+    va_end(arguments);
+    bool memory = result == VK_ERROR_OUT_OF_HOST_MEMORY ||
+                  result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
+    return fail(memory ? WF_ERROR_MEMORY : WF_ERROR_DEVICE, "Vulkan: %s: %s (error %d)", doing,
+                result_text(result), (int)result);
+}
+
+/* ---- which devices there are ---- */
+
+static wf_status create_instance(VkInstance *out)
+{
+    const char *absent = vulkan_load();
+    if (absent) return fail(WF_ERROR_DEVICE, "%s", absent);
+    uint32_t version = 0;
+    TRY_VULKAN(vkEnumerateInstanceVersion(&version), "asking for the loader's version");
+    if (version < VK_API_VERSION_1_2)
+        return fail(WF_ERROR_DEVICE, "the Vulkan loader speaks %u.%u, 1.2 is needed",
+                    VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                     .pApplicationName = "wavefield",
+                                     .apiVersion = VK_API_VERSION_1_2};
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                 .pApplicationInfo = &application};
+    TRY_VULKAN(vkCreateInstance(&info, NULL, out), "starting");
+    return WF_OK;
+}
+
+static VkPhysicalDeviceVulkan12Features find_features(VkPhysicalDevice physical)
+{
+    VkPhysicalDeviceVulkan12Features features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+    VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &features};
+    vkGetPhysicalDeviceFeatures2(physical, &all);
+    return features;
+}
+
+/* A queue family for kernels, one without graphics preferred; false if there is none. */
+static bool find_family(VkPhysicalDevice physical, uint32_t *out)
+{
+    VkQueueFamilyProperties families[MAX_FAMILIES];
+    uint32_t count = MAX_FAMILIES;
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    bool found = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
+        bool plain = !(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT);
+        if (!found || plain) *out = i;
+        found = true;
+        if (plain) break;
+    }
+    return found;
+}
+
+/* NULL, or what the device lacks. */
+static const char *lacks(VkPhysicalDevice physical)
+{
+    VkPhysicalDeviceProperties properties;
+    vkGetPhysicalDeviceProperties(physical, &properties);
+    uint32_t family;
+    if (properties.apiVersion < VK_API_VERSION_1_2) return "Vulkan 1.2";
+    if (!find_features(physical).bufferDeviceAddress) return "buffer device addresses";
+    if (!find_family(physical, &family)) return "a compute queue";
+    if (properties.limits.maxComputeWorkGroupInvocations < KERNEL_THREADS ||
+        properties.limits.maxComputeWorkGroupSize[0] < KERNEL_THREADS)
+        return "groups of 256 threads";
+    if (properties.limits.maxComputeSharedMemorySize < KERNEL_SHARED)
+        return "16 KiB of group memory";
+    return NULL;
+}
+
+/* Usable devices, at most MAX_DEVICES, real ones before software ones. Without any, *count is 0 and
+ * the message says why. */
+static wf_status find_devices(VkInstance instance, VkPhysicalDevice *out, uint32_t *count)
+{
+    VkPhysicalDevice all[MAX_DEVICES];
+    uint32_t n = MAX_DEVICES;
+    VkResult result = vkEnumeratePhysicalDevices(instance, &n, all);
+    if (result && result != VK_INCOMPLETE) return vulkan_fail(result, "listing devices");
+    *count = 0;
+    if (n == 0) fail(WF_ERROR_DEVICE, "no Vulkan driver offers a device here");
+    for (int software = 0; software < 2; software++) {
+        for (uint32_t i = 0; i < n; i++) {
+            VkPhysicalDeviceProperties properties;
+            vkGetPhysicalDeviceProperties(all[i], &properties);
+            if ((properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU) != software) continue;
+            const char *missing = lacks(all[i]);
+            if (!missing)
+                out[(*count)++] = all[i];
+            else if (*count == 0)
+                fail(WF_ERROR_DEVICE, "%s cannot be used: it lacks %s", properties.deviceName,
+                     missing);
+        }
+    }
+    return WF_OK;
+}
+
+static DeviceKind device_kind(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return DEVICE_SOFTWARE;
+    default: return DEVICE_INTEGRATED;
+    }
+}
+
+static void describe(VkPhysicalDevice physical, DeviceInfo *info)
+{
+    VkPhysicalDeviceDriverProperties driver = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    memset(info, 0, sizeof *info);
+    snprintf(info->name, sizeof info->name, "%.127s", properties.properties.deviceName);
+    snprintf(info->driver, sizeof info->driver, "%.60s %.60s", driver.driverName,
+             driver.driverInfo);
+    info->kind = device_kind(properties.properties.deviceType);
+    VkPhysicalDeviceMemoryProperties memory;
+    vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+    for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
+        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
+            info->memory = int64_max(info->memory, (int64_t)memory.memoryHeaps[i].size);
+}
+
+static wf_status vulkan_list(DeviceInfo *infos, int capacity, int *count)
+{
+    *count = 0;
+    VkInstance instance;
+    if (create_instance(&instance)) return WF_OK; /* the message says why there are none */
+    VkPhysicalDevice physical[MAX_DEVICES];
+    uint32_t n;
+    wf_status status = find_devices(instance, physical, &n);
+    if (!status) {
+        *count = (int)n;
+        for (int i = 0; i < *count && i < capacity; i++) describe(physical[i], &infos[i]);
+    }
+    vkDestroyInstance(instance, NULL);
+    return status;
+}
+
+/* ---- opening one ---- */
+
+/* The first memory type with all of `wanted`, and of those one with `liked` if any. */
+static bool find_memory(const VkPhysicalDeviceMemoryProperties *memory,
+                        VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags liked,
+                        VkMemoryPropertyFlags disliked, uint32_t *out)
+{
+    int best = -1;
+    for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
+        VkMemoryPropertyFlags flags = memory->memoryTypes[i].propertyFlags;
+        if ((flags & wanted) != wanted) continue;
+        int score = ((flags & liked) == liked ? 2 : 0) + ((flags & disliked) == 0 ? 1 : 0);
+        if (score <= best) continue;
+        best = score;
+        *out = i;
+    }
+    return best >= 0;
+}
+
+/* Discrete devices keep buffers away from the host and copy; others let the host see them. */
+static wf_status choose_memory(VulkanDevice *device)
+{
+    const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    const VkMemoryPropertyFlags host =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    vkGetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
+    device->mapped = device->base.info.kind != DEVICE_DISCRETE &&
+                     find_memory(&device->memory, local | host, cached, 0, &device->memory_type);
+    if (device->mapped) return WF_OK;
+    if (find_memory(&device->memory, local, 0, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
+                    &device->memory_type) &&
+        find_memory(&device->memory, host, cached, local, &device->staging_type))
+        return WF_OK;
+    return fail(WF_ERROR_DEVICE, "%s has no memory for buffers", device->base.info.name);
+}
+
+static void choose_limits(VulkanDevice *device)
+{
+    VkPhysicalDeviceMaintenance3Properties allocation = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &allocation};
+    vkGetPhysicalDeviceProperties2(device->physical, &properties);
+    const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
+    device->base.limits = (Limits){
+        .largest_allocation = (int64_t)allocation.maxMemoryAllocationSize,
+        .total = device->base.info.memory,
+        .alignment = int64_max(256, (int64_t)limits->minStorageBufferOffsetAlignment),
+        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
+    };
+    bool software = device->base.info.kind == DEVICE_SOFTWARE;
+    device->gpu = (GpuLimits){
+        .transform_bytes =
+            int64_min(limits->maxStorageBufferRange, software ? 32 << 20 : 128 << 20),
+        .busy_groups = software                                      ? 8
+                       : device->base.info.kind == DEVICE_INTEGRATED ? 64
+                                                                     : 512,
+    };
+    for (int axis = 0; axis < 3; axis++)
+        device->gpu.groups[axis] = int64_min(limits->maxComputeWorkGroupCount[axis], INT32_MAX);
+    /* About 0.1 s at 3·10⁹, 10¹¹ or 2·10¹² operations and bytes a second. */
+    device->step_cost = software ? 3e8 : device->base.info.kind == DEVICE_INTEGRATED ? 1e10 : 2e11;
+}
+
+static wf_status create_device(VulkanDevice *device)
+{
+    uint32_t family = 0;
+    find_family(device->physical, &family);
+    VkPhysicalDeviceVulkan12Features features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .bufferDeviceAddress = VK_TRUE};
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &(float){1}};
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                               .pNext = &features,
+                               .queueCreateInfoCount = 1,
+                               .pQueueCreateInfos = &queue};
+    const char *name = device->base.info.name;
+    TRY_VULKAN(vkCreateDevice(device->physical, &info, NULL, &device->device), "opening %s", name);
+    vkGetDeviceQueue(device->device, family, 0, &device->queue);
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                    .queueFamilyIndex = family};
+    TRY_VULKAN(vkCreateCommandPool(device->device, &pool, NULL, &device->pool), "opening %s", name);
+    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    TRY_VULKAN(vkCreateFence(device->device, &fence, NULL, &device->fence), "opening %s", name);
+    VkCommandBufferAllocateInfo copies = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                          .commandPool = device->pool,
+                                          .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                          .commandBufferCount = 1};
+    TRY_VULKAN(vkAllocateCommandBuffers(device->device, &copies, &device->copies), "opening %s",
+               name);
+    VkPushConstantRange arguments = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+                                     .size = GPU_MAX_ARGUMENT_BYTES};
+    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                         .pushConstantRangeCount = 1,
+                                         .pPushConstantRanges = &arguments};
+    TRY_VULKAN(vkCreatePipelineLayout(device->device, &layout, NULL, &device->layout), "opening %s",
+               name);
+    VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    TRY_VULKAN(vkCreatePipelineCache(device->device, &cache, NULL, &device->cache), "opening %s",
+               name);
+    return WF_OK;
+}
+
+static void vulkan_close(Device *base)
+{
+    VulkanDevice *device = vulkan_device(base);
+    if (!device) return;
+    if (device->device) {
+        vkDeviceWaitIdle(device->device);
+        vulkan_known_transforms_free(device);
+        vulkan_staging_destroy(device);
+        for (int k = 0; k < KERNEL_COUNT; k++)
+            vkDestroyPipeline(device->device, device->pipelines[k], NULL);
+        vkDestroyPipelineCache(device->device, device->cache, NULL);
+        vkDestroyPipelineLayout(device->device, device->layout, NULL);
+        vkDestroyFence(device->device, device->fence, NULL);
+        vkDestroyCommandPool(device->device, device->pool, NULL);
+        vkDestroyDevice(device->device, NULL);
+    }
+    if (device->instance) vkDestroyInstance(device->instance, NULL);
+    free(device);
+}
+
+static wf_status vulkan_open(int index, Device **out)
+{
+    VulkanDevice *device = calloc(1, sizeof *device);
+    if (!device) return fail(WF_ERROR_MEMORY, "out of memory for a device");
+    device->base.backend = &backend_vulkan;
+    VkPhysicalDevice physical[MAX_DEVICES];
+    uint32_t n = 0;
+    wf_status status;
+    TRY_GOTO(create_instance(&device->instance), failed);
+    TRY_GOTO(find_devices(device->instance, physical, &n), failed);
+    if (index < 0 || index >= (int)n) {
+        status =
+            n == 0 ? WF_ERROR_DEVICE /* find_devices said why */
+                   : fail(WF_ERROR_DEVICE, "there is no Vulkan device %d: there are %u", index, n);
+        goto failed;
+    }
+    device->physical = physical[index];
+    describe(device->physical, &device->base.info);
+    choose_limits(device);
+    TRY_GOTO(choose_memory(device), failed);
+    TRY_GOTO(create_device(device), failed);
+    if (!device->mapped) TRY_GOTO(vulkan_staging_create(device), failed);
+    *out = &device->base;
+    return WF_OK;
+failed:
+    vulkan_close(&device->base);
+    return status;
+}
+
+/* ---- running something and waiting for it ---- */
+
+wf_status vulkan_command_begin(VkCommandBuffer commands, VkCommandBufferUsageFlags flags)
+{
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                      .flags = flags};
+    TRY_VULKAN(vkBeginCommandBuffer(commands, &begin), "recording");
+    vulkan_barrier(commands); /* behind every earlier submission */
+    return WF_OK;
+}
+
+wf_status vulkan_command_run(VulkanDevice *device, VkCommandBuffer commands)
+{
+    vulkan_barrier(commands); /* the host may read what was written */
+    TRY_VULKAN(vkEndCommandBuffer(commands), "recording");
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                           .commandBufferCount = 1,
+                           .pCommandBuffers = &commands};
+    TRY_VULKAN(vkQueueSubmit(device->queue, 1, &submit, device->fence), "submitting");
+    TRY_VULKAN(vkWaitForFences(device->device, 1, &device->fence, VK_TRUE, UINT64_MAX), "running");
+    TRY_VULKAN(vkResetFences(device->device, 1, &device->fence), "running");
+    return WF_OK;
+}
+
+wf_status vulkan_wait(VulkanDevice *device)
+{
+    TRY_VULKAN(vkQueueWaitIdle(device->queue), "running");
+    return WF_OK;
+}
+
+/* ---- the backend ---- */
+
+static bool vulkan_supports(const Device *device, const Graph *graph, const Node *node,
+                            const char **why)
+{
+    return gpu_supports(&vulkan_device(device)->gpu, graph, node, why);
+}
+
+static int64_t vulkan_workspace(const Device *device, const Graph *graph, const Node *node)
+{
+    return gpu_workspace(&vulkan_device(device)->gpu, graph, node);
+}
+
+const Backend backend_vulkan = {
+    .name = "vulkan",
+    .list = vulkan_list,
+    .open = vulkan_open,
+    .close = vulkan_close,
+    .supports = vulkan_supports,
+    .workspace = vulkan_workspace,
+    .buffer_create = vulkan_buffer_create,
+    .buffer_destroy = vulkan_buffer_destroy,
+    .buffer_write = vulkan_buffer_write,
+    .buffer_read = vulkan_buffer_read,
+    .buffer_fill = vulkan_buffer_fill,
+    .program_create = vulkan_program_create,
+    .program_destroy = vulkan_program_destroy,
+    .program_run = vulkan_program_run,
+    .program_run_nodes = vulkan_program_run_nodes,
+    .program_commands = vulkan_program_commands,
+};

@@ -1,0 +1,170 @@
+/* Fourier transforms through VkFFT, which is compiled within this file.
+ *
+ * VkFFT ties a plan to the buffers it was first recorded with, so every place gets a plan and, over
+ * the slab's memory, a buffer of its own. What was compiled for a length and number of rows is kept
+ * with the device and loaded for further places. */
+#define VKFFT_BACKEND 0
+#include "backends/vulkan/vulkan.h"
+
+#include "backends/gpu/vkfft.h"
+
+#include <string.h>
+
+struct KnownTransform {
+    Transform shape; /* its places are not looked at */
+    void *compiled;
+    size_t size;
+    KnownTransform *next;
+};
+
+struct VulkanTransform {
+    VulkanDevice *device;
+    Transform shape;
+    TransformPlan plan;
+    bool made; /* plan.app is to be deleted */
+    VkBuffer data, scratch;
+};
+
+static bool same_shape(const Transform *a, const Transform *b)
+{
+    return a->length == b->length && a->rows == b->rows && a->inverse == b->inverse;
+}
+
+static bool same_place(const Place *a, const Place *b)
+{
+    return a->slab == b->slab && a->offset == b->offset && a->size == b->size;
+}
+
+bool vulkan_transform_is(const VulkanTransform *transform, const Transform *shape)
+{
+    return same_shape(&transform->shape, shape) &&
+           same_place(&transform->shape.data, &shape->data) &&
+           same_place(&transform->shape.scratch, &shape->scratch);
+}
+
+/* A buffer over the place's bytes. */
+static wf_status create_view(VulkanDevice *device, const Plan *plan, const Place *place,
+                             VkBuffer *out)
+{
+    const VulkanBuffer *slab = (const VulkanBuffer *)plan->slabs[place->slab]->buffer;
+    VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                               .size = (VkDeviceSize)place->size,
+                               .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                        VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                        VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, out), "a transform's buffer");
+    VkMemoryRequirements needs;
+    vkGetBufferMemoryRequirements(device->device, *out, &needs);
+    if ((VkDeviceSize)place->offset % needs.alignment)
+        return fail(WF_ERROR_UNSUPPORTED, "%s wants transforms aligned to %lld bytes",
+                    device->base.info.name, (long long)needs.alignment);
+    TRY_VULKAN(vkBindBufferMemory(device->device, *out, slab->memory, (VkDeviceSize)place->offset),
+               "a transform's buffer");
+    return WF_OK;
+}
+
+static wf_status append(TransformPlan *plan, VkCommandBuffer commands, VkBuffer *data,
+                        VkBuffer *scratch)
+{
+    VkFFTLaunchParams launch = {.commandBuffer = &commands, .buffer = data, .tempBuffer = scratch};
+    VkFFTResult result = VkFFTAppend(&plan->app, plan->shape.inverse ? 1 : -1, &launch);
+    if (result)
+        return fail(WF_ERROR_DEVICE,
+                    "Vulkan: VkFFT does not run transforms of length %lld (error %d)",
+                    (long long)plan->shape.length, (int)result);
+    return WF_OK;
+}
+
+static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
+{
+    VulkanDevice *device = vulkan_device(data->device);
+    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
+    TRY(append(plan, device->copies, &((VulkanBuffer *)data)->buffer,
+               &((VulkanBuffer *)scratch)->buffer));
+    return vulkan_command_run(device, device->copies);
+}
+
+/* Compiles and checks a shape that the device has not met, and keeps what was compiled. */
+static wf_status learn(VulkanTransform *transform, VkFFTConfiguration settings)
+{
+    VulkanDevice *device = transform->device;
+    settings.saveApplicationToString = 1;
+    TRY(transform_plan_compile(&transform->plan, settings));
+    transform->made = true;
+    TRY(transform_plan_check(&transform->plan, &device->base, run));
+    KnownTransform *known = calloc(1, sizeof *known);
+    size_t size = (size_t)transform->plan.app.applicationStringSize;
+    void *compiled = malloc(size + 1);
+    if (!known || !compiled) {
+        free(known);
+        free(compiled);
+        return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
+    }
+    memcpy(compiled, transform->plan.app.saveApplicationString, size);
+    *known = (KnownTransform){transform->shape, compiled, size, device->transforms};
+    device->transforms = known;
+    return WF_OK;
+}
+
+static wf_status compile(VulkanTransform *transform)
+{
+    VulkanDevice *device = transform->device;
+    VkFFTConfiguration settings = {.physicalDevice = &device->physical,
+                                   .device = &device->device,
+                                   .queue = &device->queue,
+                                   .commandPool = &device->pool,
+                                   .fence = &device->fence,
+                                   .pipelineCache = &device->cache};
+    transform->plan.shape = transform->shape;
+    for (KnownTransform *known = device->transforms; known; known = known->next) {
+        if (!same_shape(&known->shape, &transform->shape)) continue;
+        settings.loadApplicationFromString = 1;
+        settings.loadApplicationString = known->compiled;
+        TRY(transform_plan_compile(&transform->plan, settings));
+        transform->made = true;
+        return WF_OK;
+    }
+    return learn(transform, settings);
+}
+
+wf_status vulkan_transform_create(VulkanDevice *device, const Plan *plan, const Transform *shape,
+                                  VulkanTransform **out)
+{
+    VulkanTransform *transform = calloc(1, sizeof *transform);
+    if (!transform) return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
+    transform->device = device;
+    transform->shape = *shape;
+    wf_status status = compile(transform);
+    if (!status) status = create_view(device, plan, &shape->data, &transform->data);
+    if (!status) status = create_view(device, plan, &shape->scratch, &transform->scratch);
+    if (status) {
+        vulkan_transform_destroy(transform);
+        return status;
+    }
+    *out = transform;
+    return WF_OK;
+}
+
+void vulkan_transform_destroy(VulkanTransform *transform)
+{
+    if (!transform) return;
+    if (transform->made) deleteVkFFT(&transform->plan.app);
+    vkDestroyBuffer(transform->device->device, transform->data, NULL);
+    vkDestroyBuffer(transform->device->device, transform->scratch, NULL);
+    free(transform);
+}
+
+wf_status vulkan_transform_record(VulkanTransform *transform, VkCommandBuffer commands)
+{
+    return append(&transform->plan, commands, &transform->data, &transform->scratch);
+}
+
+void vulkan_known_transforms_free(VulkanDevice *device)
+{
+    while (device->transforms) {
+        KnownTransform *known = device->transforms;
+        device->transforms = known->next;
+        free(known->compiled);
+        free(known);
+    }
+}

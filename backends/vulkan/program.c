@@ -1,0 +1,237 @@
+/* A plan on Vulkan: its steps recorded once into command buffers, cut so that none runs for long
+ * (some drivers reset a device after two seconds), and submitted as they are at every replay. */
+#include "backends/vulkan/vulkan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Spirv {
+    const uint32_t *words;
+    size_t bytes;
+} Spirv;
+
+#include "shaders/spirv_words.inc"
+static const Spirv spirv[KERNEL_COUNT] = {
+#include "shaders/spirv_table.inc"
+};
+
+typedef struct VulkanProgram {
+    Program base;
+    GpuList list;
+    VulkanTransform **transforms; /* those of the list, each kind and place once */
+    int n_transforms;
+    VkCommandBuffer *commands; /* the recording */
+    uint32_t n_commands;
+} VulkanProgram;
+
+static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
+{
+    if (device->pipelines[kernel]) return WF_OK;
+    VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                     .codeSize = spirv[kernel].bytes,
+                                     .pCode = spirv[kernel].words};
+    VkShaderModule module;
+    TRY_VULKAN(vkCreateShaderModule(device->device, &code, NULL, &module), "loading kernel %s",
+               gpu_kernels[kernel].name);
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main"},
+        .layout = device->layout};
+    VkResult result = vkCreateComputePipelines(device->device, device->cache, 1, &info, NULL,
+                                               &device->pipelines[kernel]);
+    vkDestroyShaderModule(device->device, module, NULL);
+    TRY_VULKAN(result, "compiling kernel %s", gpu_kernels[kernel].name);
+    return WF_OK;
+}
+
+static VulkanTransform *find_transform(const VulkanProgram *program, const Transform *shape)
+{
+    for (int i = 0; i < program->n_transforms; i++)
+        if (vulkan_transform_is(program->transforms[i], shape)) return program->transforms[i];
+    return NULL;
+}
+
+/* Pipelines and transforms for every step. */
+static wf_status prepare(VulkanProgram *program)
+{
+    VulkanDevice *device = vulkan_device(program->base.device);
+    const GpuList *list = &program->list;
+    program->transforms = calloc((size_t)list->n_steps + 1, sizeof *program->transforms);
+    if (!program->transforms)
+        return fail(WF_ERROR_MEMORY, "out of memory for %d steps", list->n_steps);
+    for (int i = 0; i < list->n_steps; i++) {
+        const GpuStep *step = &list->steps[i];
+        if (step->kind == GPU_DISPATCH) {
+            TRY(create_pipeline(device, step->dispatch.kernel));
+        } else if (!find_transform(program, &step->transform)) {
+            TRY(vulkan_transform_create(device, program->base.plan, &step->transform,
+                                        &program->transforms[program->n_transforms]));
+            program->n_transforms++;
+        }
+    }
+    return WF_OK;
+}
+
+void vulkan_barrier(VkCommandBuffer commands)
+{
+    const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
+                                        VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT;
+    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                              .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+                              .dstAccessMask =
+                                  VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
+    vkCmdPipelineBarrier(commands, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+}
+
+static void record_dispatch(const VulkanProgram *program, const Dispatch *dispatch,
+                            VkCommandBuffer commands)
+{
+    VulkanDevice *device = vulkan_device(program->base.device);
+    const GpuKernel *kernel = &gpu_kernels[dispatch->kernel];
+    char arguments[GPU_MAX_ARGUMENT_BYTES];
+    size_t used = 0;
+    for (int i = 0; i < kernel->n_buffers; i++) {
+        const Place *place = &dispatch->buffers[i];
+        VkDeviceAddress address = 0;
+        if (place->size) {
+            const Buffer *slab = program->base.plan->slabs[place->slab]->buffer;
+            address = ((const VulkanBuffer *)slab)->address + (VkDeviceAddress)place->offset;
+        }
+        memcpy(arguments + used, &address, sizeof address);
+        used += sizeof address;
+    }
+    memcpy(arguments + used, dispatch->scalars, 4 * (size_t)kernel->n_scalars);
+    used += 4 * (size_t)kernel->n_scalars;
+    vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE,
+                      device->pipelines[dispatch->kernel]);
+    vkCmdPushConstants(commands, device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, (uint32_t)used,
+                       arguments);
+    vkCmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+}
+
+static wf_status record_step(const VulkanProgram *program, int i, VkCommandBuffer commands)
+{
+    const GpuStep *step = &program->list.steps[i];
+    if (program->list.commands.commands[i].barrier) vulkan_barrier(commands);
+    if (step->kind == GPU_TRANSFORM)
+        return vulkan_transform_record(find_transform(program, &step->transform), commands);
+    record_dispatch(program, &step->dispatch, commands);
+    return WF_OK;
+}
+
+/* The first step that the submission beginning at `first` leaves to the next. */
+static int segment_end(const VulkanProgram *program, int first)
+{
+    double cost = 0, most = vulkan_device(program->base.device)->step_cost;
+    int end = first;
+    while (end < program->list.n_steps) {
+        cost += program->list.steps[end].cost;
+        if (end > first && cost > most) break;
+        end++;
+    }
+    return end;
+}
+
+static wf_status record(VulkanProgram *program)
+{
+    VulkanDevice *device = vulkan_device(program->base.device);
+    uint32_t count = 0;
+    for (int first = 0; first < program->list.n_steps; first = segment_end(program, first)) count++;
+    program->commands = calloc((size_t)count + 1, sizeof *program->commands);
+    if (!program->commands) return fail(WF_ERROR_MEMORY, "out of memory for a program");
+    if (count == 0) return WF_OK;
+    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                        .commandPool = device->pool,
+                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                        .commandBufferCount = count};
+    TRY_VULKAN(vkAllocateCommandBuffers(device->device, &info, program->commands), "recording");
+    program->n_commands = count;
+    for (uint32_t c = 0, i = 0; c < count; c++) {
+        VkCommandBuffer commands = program->commands[c];
+        TRY(vulkan_command_begin(commands, VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT));
+        int end = segment_end(program, (int)i);
+        for (; (int)i < end; i++) TRY(record_step(program, (int)i, commands));
+        vulkan_barrier(commands); /* the host may read what was written */
+        TRY_VULKAN(vkEndCommandBuffer(commands), "recording");
+    }
+    return WF_OK;
+}
+
+static wf_status check_slabs(Device *device, const Plan *plan)
+{
+    for (int i = 0; i < plan->n_slabs; i++) {
+        const Region *region = plan->slabs[i];
+        if (!region->buffer || region->buffer->device != device ||
+            region->buffer->size < region->size)
+            return fail(WF_ERROR_ARGUMENT, "region %s has no memory of %lld bytes on this device",
+                        region->name, (long long)region->size);
+    }
+    return WF_OK;
+}
+
+wf_status vulkan_program_create(Device *device, const Plan *plan, Program **out)
+{
+    TRY(check_slabs(device, plan));
+    VulkanProgram *program = calloc(1, sizeof *program);
+    if (!program) return fail(WF_ERROR_MEMORY, "out of memory for a program");
+    program->base = (Program){.device = device, .plan = plan};
+    wf_status status = gpu_lower(plan, &vulkan_device(device)->gpu, &program->list);
+    if (!status) status = prepare(program);
+    if (!status) status = record(program);
+    if (status) {
+        vulkan_program_destroy(&program->base);
+        return status;
+    }
+    *out = &program->base;
+    return WF_OK;
+}
+
+void vulkan_program_destroy(Program *base)
+{
+    VulkanProgram *program = (VulkanProgram *)base;
+    if (!program) return;
+    VulkanDevice *device = vulkan_device(base->device);
+    vkQueueWaitIdle(device->queue);
+    if (program->n_commands)
+        vkFreeCommandBuffers(device->device, device->pool, program->n_commands, program->commands);
+    for (int i = 0; i < program->n_transforms; i++)
+        vulkan_transform_destroy(program->transforms[i]);
+    free(program->transforms);
+    free(program->commands);
+    gpu_list_free(&program->list);
+    free(program);
+}
+
+wf_status vulkan_program_run(Program *base)
+{
+    VulkanProgram *program = (VulkanProgram *)base;
+    VulkanDevice *device = vulkan_device(base->device);
+    for (uint32_t c = 0; c < program->n_commands; c++) {
+        VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                               .commandBufferCount = 1,
+                               .pCommandBuffers = &program->commands[c]};
+        TRY_VULKAN(vkQueueSubmit(device->queue, 1, &submit, VK_NULL_HANDLE), "submitting");
+    }
+    return WF_OK;
+}
+
+wf_status vulkan_program_run_nodes(Program *base, int first, int last)
+{
+    VulkanProgram *program = (VulkanProgram *)base;
+    VulkanDevice *device = vulkan_device(base->device);
+    TRY(vulkan_wait(device)); /* `copies` is free */
+    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
+    for (int i = 0; i < program->list.n_steps; i++) {
+        int node = program->list.commands.commands[i].node;
+        if (node >= first && node < last) TRY(record_step(program, i, device->copies));
+    }
+    return vulkan_command_run(device, device->copies);
+}
+
+const CommandList *vulkan_program_commands(const Program *program)
+{
+    return &((const VulkanProgram *)program)->list.commands;
+}
