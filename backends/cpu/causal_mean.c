@@ -23,10 +23,8 @@ static void mean_block(const Means *m, int64_t b, int64_t first, int64_t n)
     for (int64_t t = 0; t < m->tokens; t++, x += m->width, y += m->width) {
         double share = 1 / (double)(m->position + t + 1);
 #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            sum[i] += (double)x[i];
-            real_put(&y[i], (real)(sum[i] * share), m->add);
-        }
+        for (int64_t i = 0; i < n; i++) sum[i] += (double)x[i];
+        EACH(i, n, y, (real)(sum[i] * share), m->add);
     }
     for (int64_t i = 0; i < n && kept; i++) kept[i] = (real)sum[i];
 }
@@ -41,10 +39,8 @@ static void mean_backward_block(const Means *m, int64_t b, int64_t first, int64_
         real *dx = m->y + at;
         double share = 1 / (double)(t + 1);
 #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            sum[i] += (double)dy[i] * share;
-            real_put(&dx[i], (real)sum[i], m->add);
-        }
+        for (int64_t i = 0; i < n; i++) sum[i] += (double)dy[i] * share;
+        EACH(i, n, dx, (real)sum[i], m->add);
     }
 }
 

@@ -37,10 +37,7 @@ static inline void mix_heads(const real *x, const real *m, int64_t row, int64_t 
                 for (int64_t i = 0; i < lanes; i++) sum[a][i] += share * from[i];
             }
         }
-        for (int64_t a = 0; a < n; a++) {
-#pragma omp simd
-            for (int64_t i = 0; i < lanes; i++) real_put(&y[a * width + first + i], sum[a][i], add);
-        }
+        for (int64_t a = 0; a < n; a++) EACH(i, lanes, y + a * width + first, sum[a][i], add);
     }
 }
 

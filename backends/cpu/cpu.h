@@ -55,7 +55,19 @@ static inline bool call_accumulates(const CpuCall *call, int k)
     return (call->node->accumulate >> k) & 1u;
 }
 
-/* Writes a value, or adds it. */
+/* to[i] = value, or += value, for 0 <= i < n: a loop each, so that both vectorise. `to` may stand
+ * on the same bytes as an operand of `value`, element on element, which is what the pragma states.
+ */
+#define EACH(i, n, to, value, add)                                                                 \
+    do {                                                                                           \
+        if (add) {                                                                                 \
+            _Pragma("omp simd") for (int64_t i = 0; i < (n); i++)(to)[i] += (value);               \
+        } else {                                                                                   \
+            _Pragma("omp simd") for (int64_t i = 0; i < (n); i++)(to)[i] = (value);                \
+        }                                                                                          \
+    } while (0)
+
+/* The same for one value. */
 static inline void real_put(real *to, real value, bool add)
 {
     *to = add ? *to + value : value;

@@ -5,19 +5,15 @@
 
 typedef void (*Loop)(real *y, const real *a, const real *b, const real *c, int64_t n, bool add);
 
-/* Defines a loop over one block: y[i] = value, or += value, with a, b, c the inputs' elements. y
- * may stand on the same bytes as a, element on element, which is what the pragma states. */
+/* Defines a loop over one block: y[i] = value, or += value, with A, B and C the inputs' elements.
+ */
 #define LOOP(name, value)                                                                          \
     static void name(real *y, const real *in0, const real *in1, const real *in2, int64_t n,        \
                      bool add)                                                                     \
     {                                                                                              \
         (void)in1;                                                                                 \
         (void)in2;                                                                                 \
-        if (add) {                                                                                 \
-            _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] += value;                     \
-        } else {                                                                                   \
-            _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = value;                      \
-        }                                                                                          \
+        EACH(i, n, y, value, add);                                                                 \
     }
 #define A in0[i]
 #define B in1[i]
@@ -59,6 +55,12 @@ static inline real feature_of(real p)
     return (p < 0 ? 0 : p) + (real)1e-6;
 }
 
+/* Both arguments are formed first, so that a loop needs no conditional loads. */
+static inline real zero_if(bool zero, real value)
+{
+    return zero ? 0 : value;
+}
+
 static inline real sigmoid_slope(real g)
 {
     real rest, s = sigmoid_and_rest(g, &rest);
@@ -73,7 +75,7 @@ LOOP(gate_loop, A *real_sigmoid(B))
 
 /* Backward: A is dy. */
 LOOP(gelu_backward_loop, A *gelu_slope(B))
-LOOP(feature_backward_p, B <= 0 ? 0 : A * C)
+LOOP(feature_backward_p, zero_if(B <= 0, A *C))
 LOOP(feature_backward_v, A *feature_of(B))
 LOOP(gate_backward_x, A *real_sigmoid(C))
 LOOP(gate_backward_g, A *B *sigmoid_slope(C))
@@ -138,18 +140,13 @@ static void dropout_block(const CpuCall *call, int64_t first, int64_t n)
     uint32_t least = (uint32_t)fmin(ceil(p * 0x1p32), 0xffffffff), word[BLOCK];
     uint32_t key[2] = {(uint32_t)seed_step[0], 0}, step = (uint32_t)seed_step[1];
     uint32_t stream = call->node->params.dropout.stream;
-    bool add = call_accumulates(call, 0);
     for (int64_t i = 0; i < n; i++) {
         uint64_t element = (uint64_t)(first + i);
         uint32_t counter[4] = {(uint32_t)element, (uint32_t)(element >> 32), stream, step}, out[4];
         philox4x32(counter, key, out);
         word[i] = out[0];
     }
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        real kept = word[i] >= least ? x[i] * scale : 0;
-        y[i] = add ? y[i] + kept : kept;
-    }
+    EACH(i, n, y, zero_if(word[i] < least, x[i] * scale), call_accumulates(call, 0));
 }
 
 void CPU_NAME(dropout)(const CpuCall *call)

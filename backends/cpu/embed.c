@@ -14,8 +14,7 @@ void CPU_NAME(embed)(const CpuCall *call)
     for (int64_t r = 0; r < rows; r++) {
         const real *of_token = table + token[r] * width, *at = position + r % tokens * width;
         real *to = x + r * width;
-#pragma omp simd
-        for (int64_t i = 0; i < width; i++) real_put(&to[i], of_token[i] + at[i], add);
+        EACH(i, width, to, of_token[i] + at[i], add);
     }
 }
 
@@ -58,7 +57,7 @@ void CPU_NAME(first_token)(const CpuCall *call)
     real *y = call->out[0];
     bool add = call_accumulates(call, 0);
     for (int64_t b = 0; b < shape.dim[0]; b++)
-        for (int64_t i = 0; i < width; i++) real_put(&y[b * width + i], x[b * sample + i], add);
+        EACH(i, width, y + b * width, x[b * sample + i], add);
 }
 
 void CPU_NAME(first_token_backward)(const CpuCall *call)
@@ -72,7 +71,7 @@ void CPU_NAME(first_token_backward)(const CpuCall *call)
 #pragma omp parallel for schedule(static) if (worth_threads(shape.dim[0] * sample))
     for (int64_t b = 0; b < shape.dim[0]; b++) {
         real *to = dx + b * sample;
-        for (int64_t i = 0; i < width; i++) real_put(&to[i], dy[b * width + i], add);
+        EACH(i, width, to, dy[b * width + i], add);
         for (int64_t i = width; i < sample && !add; i++) to[i] = 0;
     }
 }

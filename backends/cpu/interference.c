@@ -41,8 +41,7 @@ static void cosine_backward_row(const real *a, const real *b, real norm_a, real 
                                 real ds, int64_t n, real *da, bool add)
 {
     real of_b = ds / norm_a / norm_b, of_a = norm_a > NORM_FLOOR ? ds * s / norm_a / norm_a : 0;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) real_put(&da[i], of_b * b[i] - of_a * a[i], add);
+    EACH(i, n, da, of_b * b[i] - of_a * a[i], add);
 }
 
 void CPU_NAME(cosine_backward)(const CpuCall *call)
@@ -66,6 +65,12 @@ static real temperature_of(const real *raw)
     return (real)(softplus((double)*raw) + 0.05);
 }
 
+static void interfere_row(const real *x, const real *c, const real *g, real weight, int64_t n,
+                          real *y, bool add)
+{
+    EACH(i, n, y, x[i] + real_sigmoid(g[i]) * c[i] * weight, add);
+}
+
 void CPU_NAME(interfere)(const CpuCall *call)
 {
     const real *x = call->in[0], *c = call->in[1], *g = call->in[2], *s = call->in[3];
@@ -74,11 +79,9 @@ void CPU_NAME(interfere)(const CpuCall *call)
     bool add = call_accumulates(call, 0);
 #pragma omp parallel for schedule(static) if (worth_threads(rows * width))
     for (int64_t r = 0; r < rows; r++) {
-        real weight = real_sigmoid(s[r] / temperature);
         int64_t at = r * width;
-#pragma omp simd
-        for (int64_t i = at; i < at + width; i++)
-            real_put(&y[i], x[i] + real_sigmoid(g[i]) * c[i] * weight, add);
+        real weight = real_sigmoid(s[r] / temperature);
+        interfere_row(x + at, c + at, g + at, weight, width, y + at, add);
     }
 }
 

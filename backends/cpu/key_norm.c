@@ -20,8 +20,7 @@ void CPU_NAME(key_norm)(const CpuCall *call)
     for (int64_t r = 0; r < rows; r++) {
         int64_t at = r * width;
         real norm = real_sqrt(dot(k + at, k + at, width));
-#pragma omp simd
-        for (int64_t i = at; i < at + width; i++) real_put(&u[i], v[i] * norm, add);
+        EACH(i, width, u + at, v[at + i] * norm, add);
     }
 }
 
@@ -36,9 +35,7 @@ void CPU_NAME(key_norm_backward)(const CpuCall *call)
         int64_t at = r * width;
         real norm = real_sqrt(dot(k + at, k + at, width));
         real scale = norm == 0 ? 0 : dot(du + at, v + at, width) / norm;
-#pragma omp simd
-        for (int64_t i = at; i < at + width; i++) real_put(&dk[i], scale * k[i], add_k);
-#pragma omp simd
-        for (int64_t i = at; i < at + width; i++) real_put(&dv[i], du[i] * norm, add_v);
+        EACH(i, width, dk + at, scale * k[at + i], add_k);
+        EACH(i, width, dv + at, du[at + i] * norm, add_v);
     }
 }

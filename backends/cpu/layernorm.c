@@ -14,10 +14,7 @@ static void normalise_row(const real *x, const real *weight, const real *bias, i
 #pragma omp simd reduction(+ : squares)
     for (int64_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
     real rstd = 1 / real_sqrt(squares / (real)n + EPSILON);
-    bool add = accumulate & 1u;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        real_put(&y[i], (x[i] - mean) * rstd * weight[i] + bias[i], add);
+    EACH(i, n, y, (x[i] - mean) * rstd * weight[i] + bias[i], accumulate & 1u);
     real_put(mean_out, mean, accumulate & 2u);
     real_put(rstd_out, rstd, accumulate & 4u);
 }
@@ -57,12 +54,7 @@ static void backward_row(const Backward *b, int64_t r, real *dweight, real *dbia
     }
     sum /= (real)n;
     along /= (real)n;
-    bool add = b->add;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        real normal = (x[i] - mean) * rstd;
-        real_put(&dx[i], rstd * (dy[i] * weight[i] - sum - normal * along), add);
-    }
+    EACH(i, n, dx, rstd * (dy[i] * weight[i] - sum - (x[i] - mean) * rstd * along), b->add);
 }
 
 void CPU_NAME(layernorm_backward)(const CpuCall *call)

@@ -13,8 +13,7 @@ static inline void join_sums(real *partial, int64_t blocks, int64_t stride, int6
 #pragma omp simd
         for (int64_t i = 0; i < width; i++) partial[i] += from[i];
     }
-#pragma omp simd
-    for (int64_t i = 0; i < width; i++) real_put(&y[i], partial[i], add);
+    EACH(i, width, y, partial[i], add);
 }
 
 #endif
