@@ -357,6 +357,32 @@ static void memory_plan_is_what_is_allocated(void **state)
     fixture_close(&f);
 }
 
+/* A device that allocates little at a time spreads the parameters over several pages. Without
+ * clipping the norm, whose order of summation follows the pages, has no influence. */
+static void pages_do_not_change_bits(void **state)
+{
+    (void)state;
+    const char *const *settings = SETTINGS("version=4", "dropout=0.1");
+    const wf_trainer_params *params = wf_trainer_params(.batch_size = 2, .clip = 0);
+    Fixture one = open_fixture(settings, params);
+    Limits limits = cpu()->limits;
+    cpu()->limits.largest_allocation = 16384;
+    Fixture several = open_fixture(settings, params);
+    cpu()->limits = limits;
+    assert_int_equal(one.model->layout.n_pages, 1);
+    assert_true(several.model->layout.n_pages > 2);
+    for (int step = 0; step < 5; step++) {
+        wf_step_stats a, b;
+        must(wf_trainer_step(one.trainer, &a));
+        must(wf_trainer_step(several.trainer, &b));
+        assert_true(a.loss == b.loss);
+        assert_true(fabs(a.gradient_norm - b.gradient_norm) <= 1e-6 * a.gradient_norm);
+    }
+    assert_same_training(one.trainer, several.trainer);
+    fixture_close(&one);
+    fixture_close(&several);
+}
+
 /* ---- AdamW ---- */
 
 /* Random elements in [-1, 1] with the given scale, into a whole page. */
@@ -669,6 +695,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(norm_overflow_is_named),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(memory_plan_is_what_is_allocated),
+        cmocka_unit_test(pages_do_not_change_bits),
         cmocka_unit_test(adamw),
         cmocka_unit_test(hazards),
         cmocka_unit_test(evaluation_counts_every_token_once),
