@@ -109,7 +109,7 @@ static void kernel_backward(const CpuCall *call, const Field *field, const Convo
                          .moments = c->moments});
         return;
     }
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (worth_threads(rows * reach))
     for (int64_t i = 0; i < rows; i++)
         c->moments[i] = CPU_NAME(kernel_moments)(c->waves + i % field->heads * reach,
                                                  c->dkernels + i * reach, reach);

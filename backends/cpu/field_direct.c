@@ -93,8 +93,8 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*head)(const Field *, const Convolution *, int64_t, int64_t, double *))
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(field_threads)(work->slots);
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work->slots, field_elements(field));
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         double *sum = (double *)work->buffers + slot * work->size;
         int64_t end = slot_first(slot + 1, slots, items);

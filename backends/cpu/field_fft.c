@@ -143,8 +143,8 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*run)(const Head *))
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(field_threads)(work->slots);
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work->slots, field_elements(field));
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         kiss_fft_cpx *buffer = (kiss_fft_cpx *)work->buffers + slot * BUFFERS * work->size;
         int64_t end = slot_first(slot + 1, slots, items);

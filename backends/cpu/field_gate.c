@@ -111,8 +111,8 @@ void CPU_NAME(gate_prepare)(const GateWork *work, const Field *field, const Comp
     const double turn = -2 * acos(-1.0) / (double)size;
     for (int64_t k = 0; k < size; k++)
         work->roots[k] = (Complex){cos(turn * (double)k), sin(turn * (double)k)};
-    const int64_t slots = CPU_NAME(field_threads)(work->slots);
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work->slots, field->heads * work->size);
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * size, *out = in + size;
         int64_t end = slot_first(slot + 1, slots, field->heads);
@@ -143,8 +143,8 @@ void CPU_NAME(gate_kernels)(const GateWork *work, const Field *field, const real
                             int64_t cells, double *kernels)
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(field_threads)(work->slots);
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work->slots, items * work->size);
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;
         int64_t end = slot_first(slot + 1, slots, items);
@@ -195,8 +195,8 @@ void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field,
                                       const GateGradient *gradient)
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(field_threads)(work->slots);
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work->slots, items * work->size);
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;
         int64_t end = slot_first(slot + 1, slots, items);

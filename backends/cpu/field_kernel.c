@@ -24,11 +24,12 @@ int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes)
     return int64_max(int64_min(slots, items), 1);
 }
 
-int64_t CPU_NAME(field_threads)(int64_t slots)
+int64_t CPU_NAME(slots_used)(int64_t slots, int64_t elements)
 {
 #ifdef _OPENMP
-    return int64_min(slots, omp_get_max_threads());
+    return worth_threads(elements) ? int64_min(slots, omp_get_max_threads()) : 1;
 #else
+    (void)elements;
     return int64_min(slots, 1);
 #endif
 }
@@ -161,7 +162,8 @@ static void make_poles(const Field *field, Pole *poles,
                        NormSums (*sums)(const Pole *, KernelNorm, int64_t))
 {
     const FieldParams *p = &field->params;
-#pragma omp parallel for schedule(static) if (field->heads * p->cells > 16384)
+    const bool threads = field->heads > 1 && worth_threads(field->heads * p->cells);
+#pragma omp parallel for schedule(static) if (threads)
     for (int64_t h = 0; h < field->heads; h++) {
         poles[h] = pole_of(field, h);
         set_norm(&poles[h], p->norm, sums(&poles[h], p->norm, p->cells));
@@ -180,7 +182,7 @@ void CPU_NAME(field_poles_plain)(const Field *field, Pole *poles)
 
 void CPU_NAME(field_waves)(const Field *field, const Pole *poles, int64_t cells, Complex *waves)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (worth_threads(field->heads * cells))
     for (int64_t i = 0; i < field->heads * cells; i++) {
         const Pole *pole = &poles[i / cells];
         double t = (double)(i % cells);

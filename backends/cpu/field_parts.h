@@ -19,6 +19,11 @@ static inline int64_t field_at(const Field *field, int64_t b, int64_t n, int64_t
     return ((b * field->tokens + n) * field->heads + h) * field->width;
 }
 
+static inline int64_t field_elements(const Field *field)
+{
+    return field->batch * field->tokens * field->heads * field->width;
+}
+
 /* ---- complex numbers (plain, so that a product is four multiplications) ---- */
 
 typedef struct Complex {
@@ -49,10 +54,11 @@ void *CPU_NAME(carve)(Carve *carve, int64_t count, size_t size);
 #define CARVE(from, type, count) ((type *)CPU_NAME(carve)((from), (count), sizeof(type)))
 
 /* A loop over `items` is cut into slots, each with its own scratch of `bytes`. There is room for
- * field_slots() of them, the same whenever it is asked; field_threads() of them are used. Slot s
- * has the items [slot_first(s), slot_first(s+1)). */
+ * field_slots() of them, the same whenever it is asked; slots_used() of them have work, one where
+ * the field is too small to wake other cores for. Slot s has the items [slot_first(s),
+ * slot_first(s+1)). */
 int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes);
-int64_t CPU_NAME(field_threads)(int64_t slots);
+int64_t CPU_NAME(slots_used)(int64_t slots, int64_t elements);
 static inline int64_t slot_first(int64_t slot, int64_t slots, int64_t items)
 {
     return items * slot / slots;

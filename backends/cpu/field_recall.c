@@ -79,8 +79,9 @@ void CPU_NAME(field_recall)(const CpuCall *call)
     for (int64_t b = 0; b < recall.batch; b++)
         memcpy(recall.history + (b * recall.kept + recall.position) * row,
                recall.u + b * recall.tokens * row, (size_t)(recall.tokens * row) * sizeof(real));
-    const int64_t slots = CPU_NAME(field_threads)(recall_slots(p, recall.batch));
-#pragma omp parallel for schedule(static)
+    const int64_t slots =
+        CPU_NAME(slots_used)(recall_slots(p, recall.batch), items * p->width * recall.position);
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         real *run = (real *)call->workspace + slot * p->width;
         int64_t stop = slot_first(slot + 1, slots, items);

@@ -189,8 +189,9 @@ void CPU_NAME(scan_forward)(void *workspace, const Field *field, const ScanForwa
     CPU_NAME(steps_prepare)(&work.steps, scan->at);
     memset(work.exact, 0, (size_t)work.groups.items * sizeof *work.exact);
     if (scan->state) move_state(&work, true);
-    const int64_t slots = CPU_NAME(field_threads)(work.slots), items = work.groups.items;
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work.slots, field_elements(field)),
+                  items = work.groups.items;
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++)
         scan_items(&work, slot, slot_first(slot, slots, items), slot_first(slot + 1, slots, items));
     if (scan->state) move_state(&work, false);

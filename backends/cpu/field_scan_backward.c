@@ -317,8 +317,9 @@ void CPU_NAME(scan_backward)(void *workspace, const Field *field, const ScanBack
     work.scan = scan;
     CPU_NAME(steps_prepare)(&work.steps, 0);
     memset(work.exact, 0, (size_t)work.groups.items * sizeof *work.exact);
-    const int64_t slots = CPU_NAME(field_threads)(work.slots), items = work.groups.items;
-#pragma omp parallel for schedule(static)
+    const int64_t slots = CPU_NAME(slots_used)(work.slots, field_elements(field)),
+                  items = work.groups.items;
+#pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++)
         scan_items(&work, slot, slot_first(slot, slots, items), slot_first(slot + 1, slots, items));
     for (int64_t h = 0; h < field->heads; h++) CPU_NAME(field_pole_gradient)
