@@ -362,11 +362,12 @@ static void memory_plan_is_what_is_allocated(void **state)
 static void pages_do_not_change_bits(void **state)
 {
     (void)state;
-    const char *const *settings = SETTINGS("version=4", "dropout=0.1");
+    const char *const *settings =
+        SETTINGS("version=4", "dropout=0.1", "embedding_dim=36", "ffn_dim=3000");
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 2, .clip = 0);
     Fixture one = open_fixture(settings, params);
     Limits limits = cpu()->limits;
-    cpu()->limits.largest_allocation = 16384;
+    cpu()->limits.largest_allocation = 640 << 10;
     Fixture several = open_fixture(settings, params);
     cpu()->limits = limits;
     assert_int_equal(one.model->layout.n_pages, 1);
