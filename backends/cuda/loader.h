@@ -17,28 +17,28 @@
     X(cuDriverGetVersion, "cuDriverGetVersion", (int *version))                                    \
     X(cuGetErrorString, "cuGetErrorString", (CUresult error, const char **text))                   \
     X(cuDeviceGetCount, "cuDeviceGetCount", (int *count))                                          \
-    X(cuDeviceGet, "cuDeviceGet", (CUdevice *device, int ordinal))                                \
+    X(cuDeviceGet, "cuDeviceGet", (CUdevice *device, int ordinal))                                 \
     X(cuDeviceGetName, "cuDeviceGetName", (char *name, int size, CUdevice device))                 \
-    X(cuDeviceTotalMem, "cuDeviceTotalMem_v2", (size_t *bytes, CUdevice device))                  \
+    X(cuDeviceTotalMem, "cuDeviceTotalMem_v2", (size_t *bytes, CUdevice device))                   \
     X(cuDeviceGetAttribute, "cuDeviceGetAttribute",                                                \
       (int *value, CUdevice_attribute attribute, CUdevice device))                                 \
     X(cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain",                                        \
-      (CUcontext *context, CUdevice device))                                                      \
+      (CUcontext *context, CUdevice device))                                                       \
     X(cuDevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", (CUdevice device))                \
     X(cuCtxSetCurrent, "cuCtxSetCurrent", (CUcontext context))                                     \
     X(cuCtxSynchronize, "cuCtxSynchronize", (void))                                                \
-    X(cuStreamCreate, "cuStreamCreate", (CUstream *stream, unsigned flags))                       \
+    X(cuStreamCreate, "cuStreamCreate", (CUstream *stream, unsigned flags))                        \
     X(cuStreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                    \
     X(cuStreamSynchronize, "cuStreamSynchronize", (CUstream stream))                               \
     X(cuStreamBeginCapture, "cuStreamBeginCapture_v2",                                             \
       (CUstream stream, CUstreamCaptureMode mode))                                                 \
-    X(cuStreamEndCapture, "cuStreamEndCapture", (CUstream stream, CUgraph *graph))                \
+    X(cuStreamEndCapture, "cuStreamEndCapture", (CUstream stream, CUgraph *graph))                 \
     X(cuGraphInstantiate, "cuGraphInstantiateWithFlags",                                           \
-      (CUgraphExec *executable, CUgraph graph, unsigned long long flags))                         \
+      (CUgraphExec *executable, CUgraph graph, unsigned long long flags))                          \
     X(cuGraphLaunch, "cuGraphLaunch", (CUgraphExec executable, CUstream stream))                   \
     X(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec executable))                          \
     X(cuGraphDestroy, "cuGraphDestroy", (CUgraph graph))                                           \
-    X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *address, size_t bytes))                          \
+    X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *address, size_t bytes))                           \
     X(cuMemFree, "cuMemFree_v2", (CUdeviceptr address))                                            \
     X(cuMemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr to, const void *from, size_t bytes))           \
     X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void *to, CUdeviceptr from, size_t bytes))                 \
@@ -46,16 +46,14 @@
       (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))                           \
     X(cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2",                                                   \
       (void *to, CUdeviceptr from, size_t bytes, CUstream stream))                                 \
-    X(cuMemcpyDtoDAsync, "cuMemcpyDtoDAsync_v2",                                                   \
-      (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))                           \
     X(cuMemsetD32Async, "cuMemsetD32Async",                                                        \
       (CUdeviceptr to, unsigned word, size_t words, CUstream stream))                              \
     X(cuModuleLoadDataEx, "cuModuleLoadDataEx",                                                    \
-      (CUmodule *module, const void *image, unsigned options, CUjit_option *names,                \
+      (CUmodule *module, const void *image, unsigned options, CUjit_option *names,                 \
        void **values))                                                                             \
     X(cuModuleUnload, "cuModuleUnload", (CUmodule module))                                         \
     X(cuModuleGetFunction, "cuModuleGetFunction",                                                  \
-      (CUfunction *function, CUmodule module, const char *name))                                  \
+      (CUfunction *function, CUmodule module, const char *name))                                   \
     X(cuFuncSetAttribute, "cuFuncSetAttribute",                                                    \
       (CUfunction function, CUfunction_attribute attribute, int value))                            \
     X(cuLaunchKernel, "cuLaunchKernel",                                                            \
@@ -67,16 +65,16 @@
 #define CUDA_COMPILER_FUNCTIONS(X)                                                                 \
     X(nvrtcVersion, "nvrtcVersion", (int *major, int *minor))                                      \
     X(nvrtcCreateProgram, "nvrtcCreateProgram",                                                    \
-      (nvrtcProgram *program, const char *source, const char *name, int headers,                  \
+      (nvrtcProgram *program, const char *source, const char *name, int headers,                   \
        const char *const *texts, const char *const *names))                                        \
-    X(nvrtcDestroyProgram, "nvrtcDestroyProgram", (nvrtcProgram *program))                        \
+    X(nvrtcDestroyProgram, "nvrtcDestroyProgram", (nvrtcProgram *program))                         \
     X(nvrtcCompileProgram, "nvrtcCompileProgram",                                                  \
       (nvrtcProgram program, int count, const char *const *options))                               \
-    X(nvrtcGetCUBINSize, "nvrtcGetCUBINSize", (nvrtcProgram program, size_t *bytes))              \
+    X(nvrtcGetCUBINSize, "nvrtcGetCUBINSize", (nvrtcProgram program, size_t *bytes))               \
     X(nvrtcGetCUBIN, "nvrtcGetCUBIN", (nvrtcProgram program, char *code))                          \
-    X(nvrtcGetPTXSize, "nvrtcGetPTXSize", (nvrtcProgram program, size_t *bytes))                  \
+    X(nvrtcGetPTXSize, "nvrtcGetPTXSize", (nvrtcProgram program, size_t *bytes))                   \
     X(nvrtcGetPTX, "nvrtcGetPTX", (nvrtcProgram program, char *code))                              \
-    X(nvrtcGetProgramLogSize, "nvrtcGetProgramLogSize", (nvrtcProgram program, size_t *bytes))    \
+    X(nvrtcGetProgramLogSize, "nvrtcGetProgramLogSize", (nvrtcProgram program, size_t *bytes))     \
     X(nvrtcGetProgramLog, "nvrtcGetProgramLog", (nvrtcProgram program, char *log))
 
 /* clang-format on */
@@ -108,7 +106,6 @@ const char *cuda_load_compiler(void);
 #undef cuMemcpyDtoH
 #undef cuMemcpyHtoDAsync
 #undef cuMemcpyDtoHAsync
-#undef cuMemcpyDtoDAsync
 
 #define cuInit                    cuda_table.p_cuInit
 #define cuDriverGetVersion        cuda_table.p_cuDriverGetVersion
@@ -137,7 +134,6 @@ const char *cuda_load_compiler(void);
 #define cuMemcpyDtoH              cuda_table.p_cuMemcpyDtoH
 #define cuMemcpyHtoDAsync         cuda_table.p_cuMemcpyHtoDAsync
 #define cuMemcpyDtoHAsync         cuda_table.p_cuMemcpyDtoHAsync
-#define cuMemcpyDtoDAsync         cuda_table.p_cuMemcpyDtoDAsync
 #define cuMemsetD32Async          cuda_table.p_cuMemsetD32Async
 #define cuModuleLoadDataEx        cuda_table.p_cuModuleLoadDataEx
 #define cuModuleUnload            cuda_table.p_cuModuleUnload

@@ -1,0 +1,470 @@
+#include "tests/cuda_fake.h"
+
+#include <complex.h>
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ALLOCATIONS = 4096, STATIC_SHARED = 48 << 10 };
+
+typedef struct Allocation {
+    char *start;
+    size_t size;
+} Allocation;
+
+typedef struct FakeModule {
+    char *image;
+    size_t size;
+} FakeModule;
+
+typedef struct FakeFunction {
+    char name[64];
+    int shared_limit;
+    struct FakeFunction *next;
+} FakeFunction;
+
+FakeRecord fake_record;
+static FakeGpu gpu;
+static Allocation allocations[MAX_ALLOCATIONS];
+static FakeFunction *functions;
+static bool capturing;
+static Transform answer;
+static char context_token, stream_token, graph_token, replay_token;
+
+#define WRONG(...)                                                                                 \
+    do {                                                                                           \
+        if (!fake_record.wrong[0])                                                                 \
+            snprintf(fake_record.wrong, sizeof fake_record.wrong, __VA_ARGS__);                    \
+    } while (0)
+
+/* ---- device ---- */
+
+static CUresult fake_init(unsigned flags)
+{
+    (void)flags;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_version(int *version)
+{
+    *version = 13000;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_error_string(CUresult error, const char **text)
+{
+    (void)error;
+    *text = "an error of the fake driver";
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_count(int *count)
+{
+    *count = 1;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_get(CUdevice *device, int ordinal)
+{
+    *device = ordinal;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_name(char *name, int size, CUdevice device)
+{
+    (void)device;
+    snprintf(name, (size_t)size, "%s", gpu.name);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_total(size_t *bytes, CUdevice device)
+{
+    (void)device;
+    *bytes = (size_t)80 << 30;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_attribute(int *value, CUdevice_attribute attribute, CUdevice device)
+{
+    (void)device;
+    switch (attribute) {
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = gpu.major; break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = gpu.minor; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = 1024; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X: *value = 1024; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y: *value = 1024; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z: *value = 64; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X: *value = INT32_MAX; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y: *value = 65535; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z: *value = 65535; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK: *value = STATIC_SHARED; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
+        *value = gpu.shared_per_block;
+        break;
+    case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *value = 32; break;
+    case CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO: *value = 2; break;
+    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 108; break;
+    case CU_DEVICE_ATTRIBUTE_INTEGRATED: *value = 0; break;
+    default: WRONG("attribute %d asked for", (int)attribute); return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_retain(CUcontext *context, CUdevice device)
+{
+    (void)device;
+    *context = (CUcontext)&context_token;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_release(CUdevice device)
+{
+    (void)device;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_current(CUcontext context)
+{
+    if (context != (CUcontext)&context_token) WRONG("a context that is not the device's");
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_synchronize(void)
+{
+    return CUDA_SUCCESS;
+}
+
+/* ---- stream and graph ---- */
+
+static CUresult fake_stream_create(CUstream *stream, unsigned flags)
+{
+    (void)flags;
+    *stream = (CUstream)&stream_token;
+    return CUDA_SUCCESS;
+}
+
+static CUresult on_stream(CUstream stream)
+{
+    if (stream != (CUstream)&stream_token) WRONG("work outside the device's stream");
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_stream_synchronize(CUstream stream)
+{
+    if (capturing) WRONG("waiting while capturing");
+    return on_stream(stream);
+}
+
+static CUresult fake_begin_capture(CUstream stream, CUstreamCaptureMode mode)
+{
+    (void)mode;
+    capturing = true;
+    return on_stream(stream);
+}
+
+static CUresult fake_end_capture(CUstream stream, CUgraph *graph)
+{
+    capturing = false;
+    *graph = (CUgraph)&graph_token;
+    return on_stream(stream);
+}
+
+static CUresult fake_instantiate(CUgraphExec *executable, CUgraph graph, unsigned long long flags)
+{
+    (void)flags;
+    if (graph != (CUgraph)&graph_token) WRONG("a graph that was not captured");
+    *executable = (CUgraphExec)&replay_token;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_graph_launch(CUgraphExec executable, CUstream stream)
+{
+    if (executable != (CUgraphExec)&replay_token) WRONG("a graph that was not instantiated");
+    fake_record.replays++;
+    return on_stream(stream);
+}
+
+static CUresult fake_replay_destroy(CUgraphExec executable)
+{
+    (void)executable;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_graph_destroy(CUgraph graph)
+{
+    (void)graph;
+    return CUDA_SUCCESS;
+}
+
+/* ---- memory ---- */
+
+static Allocation *allocation_of(CUdeviceptr address, size_t bytes)
+{
+    char *at = (char *)(uintptr_t)address;
+    for (int i = 0; i < MAX_ALLOCATIONS; i++) {
+        Allocation *a = &allocations[i];
+        if (a->start && at >= a->start && at + bytes <= a->start + a->size) return a;
+    }
+    return NULL;
+}
+
+static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
+{
+    for (int i = 0; i < MAX_ALLOCATIONS; i++)
+        if (!allocations[i].start) {
+            allocations[i] = (Allocation){calloc(bytes, 1), bytes};
+            *address = (CUdeviceptr)(uintptr_t)allocations[i].start;
+            fake_record.live_allocations++;
+            return allocations[i].start ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+        }
+    return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult fake_free(CUdeviceptr address)
+{
+    Allocation *allocation = allocation_of(address, 0);
+    if (!allocation || allocation->start != (char *)(uintptr_t)address) {
+        WRONG("freeing what was not allocated");
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    free(allocation->start);
+    *allocation = (Allocation){0};
+    fake_record.live_allocations--;
+    return CUDA_SUCCESS;
+}
+
+static CUresult inside(CUdeviceptr address, size_t bytes)
+{
+    if (allocation_of(address, bytes)) return CUDA_SUCCESS;
+    WRONG("a transfer of %zu bytes outside any allocation", bytes);
+    return CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult fake_write(CUdeviceptr to, const void *from, size_t bytes)
+{
+    CUresult error = inside(to, bytes);
+    if (!error) memcpy((void *)(uintptr_t)to, from, bytes);
+    return error;
+}
+
+static void transform_row(double complex *x, int64_t n, double sign)
+{
+    if (n == 1) return;
+    double complex *even = malloc((size_t)n * sizeof *even), *odd = even + n / 2;
+    for (int64_t i = 0; i < n / 2; i++) {
+        even[i] = x[2 * i];
+        odd[i] = x[2 * i + 1];
+    }
+    transform_row(even, n / 2, sign);
+    transform_row(odd, n / 2, sign);
+    for (int64_t i = 0; i < n / 2; i++) {
+        double complex turned =
+            cexp(sign * 2 * 3.14159265358979323846 * I * (double)i / (double)n) * odd[i];
+        x[i] = even[i] + turned;
+        x[i + n / 2] = even[i] - turned;
+    }
+    free(even);
+}
+
+static void transform_in_place(float *data, const Transform *transform)
+{
+    int64_t n = transform->length;
+    double complex *row = malloc((size_t)n * sizeof *row);
+    for (int64_t r = 0; r < transform->rows; r++, data += 2 * n) {
+        for (int64_t i = 0; i < n; i++) row[i] = data[2 * i] + I * data[2 * i + 1];
+        transform_row(row, n, transform->inverse ? 1 : -1);
+        for (int64_t i = 0; i < n; i++) {
+            data[2 * i] = (float)creal(row[i]);
+            data[2 * i + 1] = (float)cimag(row[i]);
+        }
+    }
+    free(row);
+}
+
+static CUresult fake_read(void *to, CUdeviceptr from, size_t bytes)
+{
+    CUresult error = inside(from, bytes);
+    if (error) return error;
+    memcpy(to, (void *)(uintptr_t)from, bytes);
+    if (answer.length && bytes == (size_t)(answer.length * answer.rows * 8)) {
+        transform_in_place(to, &answer);
+        answer = (Transform){0};
+    }
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_write_async(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+    on_stream(stream);
+    return fake_write(to, from, bytes);
+}
+
+static CUresult fake_read_async(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    on_stream(stream);
+    return fake_read(to, from, bytes);
+}
+
+static CUresult fake_set(CUdeviceptr to, unsigned word, size_t words, CUstream stream)
+{
+    on_stream(stream);
+    CUresult error = inside(to, words * sizeof word);
+    for (size_t i = 0; !error && i < words; i++) ((unsigned *)(uintptr_t)to)[i] = word;
+    return error;
+}
+
+/* ---- modules and launches ---- */
+
+/* Machine code for this GPU's architecture and no other; its size is what its headers span. */
+static size_t image_size(const void *image)
+{
+    const Elf64_Ehdr *elf = image;
+    enum { MACHINE_CUDA = 190 };
+    unsigned architecture = elf->e_flags >> 8 & 0xff;
+    if (memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 || elf->e_machine != MACHINE_CUDA) {
+        WRONG("a module that is not machine code");
+        return 0;
+    }
+    if (architecture != (unsigned)(10 * gpu.major + gpu.minor))
+        WRONG("machine code for sm_%u on %s", architecture, gpu.name);
+    size_t sections = elf->e_shoff + (size_t)elf->e_shnum * elf->e_shentsize;
+    size_t segments = elf->e_phoff + (size_t)elf->e_phnum * elf->e_phentsize;
+    return sections > segments ? sections : segments;
+}
+
+static CUresult fake_module_load(CUmodule *module, const void *image, unsigned options,
+                                 CUjit_option *names, void **values)
+{
+    (void)options, (void)names, (void)values;
+    FakeModule *loaded = malloc(sizeof *loaded);
+    loaded->size = image_size(image);
+    if (!loaded->size) {
+        free(loaded);
+        return CUDA_ERROR_INVALID_IMAGE;
+    }
+    loaded->image = malloc(loaded->size);
+    memcpy(loaded->image, image, loaded->size);
+    *module = (CUmodule)loaded;
+    fake_record.modules++;
+    fake_record.live_modules++;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_module_unload(CUmodule module)
+{
+    FakeModule *loaded = (FakeModule *)module;
+    free(loaded->image);
+    free(loaded);
+    fake_record.live_modules--;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_function(CUfunction *function, CUmodule module, const char *name)
+{
+    const FakeModule *loaded = (const FakeModule *)module;
+    char section[80];
+    int length = snprintf(section, sizeof section, ".text.%s", name) + 1;
+    if (!memmem(loaded->image, loaded->size, section, (size_t)length)) {
+        WRONG("no %s in its module", name);
+        return CUDA_ERROR_NOT_FOUND;
+    }
+    FakeFunction *found = calloc(1, sizeof *found);
+    snprintf(found->name, sizeof found->name, "%s", name);
+    found->shared_limit = STATIC_SHARED;
+    found->next = functions;
+    functions = found;
+    *function = (CUfunction)found;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_function_attribute(CUfunction function, CUfunction_attribute attribute,
+                                        int value)
+{
+    if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES ||
+        value > gpu.shared_per_block) {
+        WRONG("function attribute %d set to %d", (int)attribute, value);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    ((FakeFunction *)function)->shared_limit = value;
+    return CUDA_SUCCESS;
+}
+
+static void check_buffers(const char *name, void **parameters, int count)
+{
+    for (int i = 0; i < count; i++) {
+        CUdeviceptr address = *(CUdeviceptr *)parameters[i];
+        if (address && !allocation_of(address, 4)) WRONG("%s: buffer %d is no allocation", name, i);
+    }
+}
+
+static CUresult fake_launch(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                            unsigned block_x, unsigned block_y, unsigned block_z,
+                            unsigned shared_bytes, CUstream stream, void **parameters, void **extra)
+{
+    const FakeFunction *launched = (const FakeFunction *)function;
+    const char *name = launched->name;
+    int buffers = 2; /* VkFFT's kernels take their input and output first */
+    (void)extra;
+    if (!grid_x || !grid_y || !grid_z || grid_x > INT32_MAX || grid_y > 65535 || grid_z > 65535 ||
+        block_x * block_y * block_z > 1024 || block_x * block_y * block_z == 0)
+        WRONG("%s: %u×%u×%u blocks of %u×%u×%u threads", name, grid_x, grid_y, grid_z, block_x,
+              block_y, block_z);
+    if (shared_bytes > (unsigned)launched->shared_limit)
+        WRONG("%s: %u bytes of shared memory not asked for", name, shared_bytes);
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        if (!strcmp(gpu_kernels[k].name, name)) {
+            buffers = gpu_kernels[k].n_buffers;
+            if (block_x != gpu_kernels[k].threads) WRONG("%s: %u threads", name, block_x);
+        }
+    check_buffers(name, parameters, buffers);
+    if (capturing)
+        fake_record.captured++;
+    else
+        fake_record.launches++;
+    return on_stream(stream);
+}
+
+void fake_install(const FakeGpu *chosen)
+{
+    gpu = *chosen;
+    fake_record = (FakeRecord){0};
+    cuInit = fake_init;
+    cuDriverGetVersion = fake_version;
+    cuGetErrorString = fake_error_string;
+    cuDeviceGetCount = fake_count;
+    cuDeviceGet = fake_get;
+    cuDeviceGetName = fake_name;
+    cuDeviceTotalMem = fake_total;
+    cuDeviceGetAttribute = fake_attribute;
+    cuDevicePrimaryCtxRetain = fake_retain;
+    cuDevicePrimaryCtxRelease = fake_release;
+    cuCtxSetCurrent = fake_current;
+    cuCtxSynchronize = fake_synchronize;
+    cuStreamCreate = fake_stream_create;
+    cuStreamDestroy = on_stream;
+    cuStreamSynchronize = fake_stream_synchronize;
+    cuStreamBeginCapture = fake_begin_capture;
+    cuStreamEndCapture = fake_end_capture;
+    cuGraphInstantiate = fake_instantiate;
+    cuGraphLaunch = fake_graph_launch;
+    cuGraphExecDestroy = fake_replay_destroy;
+    cuGraphDestroy = fake_graph_destroy;
+    cuMemAlloc = fake_alloc;
+    cuMemFree = fake_free;
+    cuMemcpyHtoD = fake_write;
+    cuMemcpyDtoH = fake_read;
+    cuMemcpyHtoDAsync = fake_write_async;
+    cuMemcpyDtoHAsync = fake_read_async;
+    cuMemsetD32Async = fake_set;
+    cuModuleLoadDataEx = fake_module_load;
+    cuModuleUnload = fake_module_unload;
+    cuModuleGetFunction = fake_function;
+    cuFuncSetAttribute = fake_function_attribute;
+    cuLaunchKernel = fake_launch;
+}
+
+void fake_answer(const Transform *transform)
+{
+    answer = *transform;
+}

@@ -1,0 +1,172 @@
+/* The CUDA backend without a GPU: the real NVRTC compiles every kernel and every Fourier plan for
+ * real GPUs, a fake driver (cuda_fake.h) takes them, and whole programs are created, run and
+ * replayed. What the kernels compute is not seen here. */
+#include "backends/cuda/cuda.h"
+#include "check/case.h"
+#include "tests/cuda_fake.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const FakeGpu gpus[] = {
+    {"sm_80", 8, 0, 163 << 10},
+    {"sm_90", 9, 0, 227 << 10},
+};
+
+static Device *open_fake(const FakeGpu *gpu)
+{
+    Device *device = NULL;
+    fake_install(gpu);
+    test_ok(backend_cuda.open(0, &device));
+    assert_string_equal(device->info.name, gpu->name);
+    return device;
+}
+
+/* Everything was given back, and nothing the driver was told was wrong. */
+static void close_fake(Device *device)
+{
+    backend_cuda.close(device);
+    assert_string_equal(fake_record.wrong, "");
+    assert_int_equal(fake_record.live_allocations, 0);
+    assert_int_equal(fake_record.live_modules, 0);
+}
+
+static void test_kernels(void **state)
+{
+    (void)state;
+    for (size_t g = 0; g < sizeof gpus / sizeof *gpus; g++)
+        for (int k = 0; k < KERNEL_COUNT; k++) {
+            char *code = NULL;
+            size_t size = 0;
+            test_ok(cuda_compile(&gpu_kernels[k], gpus[g].major, gpus[g].minor, &code, &size));
+            assert_true(size > 0);
+            free(code);
+        }
+}
+
+/* A kernel that does not compile says which and why. */
+static void test_compile_failure(void **state)
+{
+    (void)state;
+    const GpuKernel broken = {.name = "broken", .source = "int f() { return nowhere; }"};
+    char *code = NULL;
+    size_t size = 0;
+    assert_int_equal(cuda_compile(&broken, 9, 0, &code, &size), WF_ERROR_DEVICE);
+    assert_non_null(strstr(wf_error_message(), "broken"));
+    assert_non_null(strstr(wf_error_message(), "nowhere"));
+}
+
+static void make_transform(CudaDevice *device, const Transform *shape)
+{
+    TransformPlan *plan;
+    fake_answer(shape);
+    test_ok(cuda_transform_get(device, shape, &plan));
+}
+
+static void test_transforms(void **state)
+{
+    (void)state;
+    for (size_t g = 0; g < sizeof gpus / sizeof *gpus; g++) {
+        Device *device = open_fake(&gpus[g]);
+        for (int64_t length = 2; length <= 32768; length *= 4)
+            for (int inverse = 0; inverse < 2; inverse++)
+                make_transform(
+                    cuda_device(device),
+                    &(Transform){.length = length, .rows = 32768 / length, .inverse = inverse});
+        assert_true(fake_record.launches > 0);
+        close_fake(device);
+    }
+}
+
+/* A transform that the GPU computes wrongly is refused. */
+static void test_wrong_transform(void **state)
+{
+    (void)state;
+    Device *device = open_fake(&gpus[1]);
+    TransformPlan *plan;
+    Transform shape = {.length = 64, .rows = 3}, mistaken = shape;
+    mistaken.inverse = true;
+    fake_answer(&mistaken);
+    assert_int_equal(cuda_transform_get(cuda_device(device), &shape, &plan), WF_ERROR_DEVICE);
+    assert_non_null(strstr(wf_error_message(), "length 64"));
+    close_fake(device);
+}
+
+static bool supported(Device *device, const Graph *graph)
+{
+    for (int n = 0; n < graph->n_nodes; n++)
+        if (!backend_cuda.supports(device, graph, &graph->nodes[n], NULL)) return false;
+    return true;
+}
+
+/* Plain, captured, replayed: the graph holds what the plain run launched. */
+static void run_three_times(Device *device, const Plan *plan)
+{
+    Program *program;
+    GpuList list = {0};
+    test_ok(gpu_lower(plan, &cuda_device(device)->gpu, &list));
+    for (int i = 0; i < list.n_steps; i++)
+        if (list.steps[i].kind == GPU_TRANSFORM)
+            make_transform(cuda_device(device), &list.steps[i].transform);
+    gpu_list_free(&list);
+    test_ok(backend_cuda.program_create(device, plan, &program));
+    test_ok(hazards_check(backend_cuda.program_commands(program), plan));
+
+    fake_record.launches = fake_record.captured = fake_record.replays = 0;
+    for (int i = 0; i < 3; i++) test_ok(backend_cuda.program_run(program));
+    assert_true(fake_record.launches > 0);
+    assert_int_equal(fake_record.captured, fake_record.launches);
+    assert_int_equal(fake_record.replays, 2);
+
+    int plain = fake_record.launches;
+    test_ok(backend_cuda.program_run_nodes(program, 0, plan->graph->n_nodes));
+    assert_int_equal(fake_record.launches, 2 * plain);
+    backend_cuda.program_destroy(program);
+}
+
+static void run_case(Device *device, const CheckCase *this, int *run)
+{
+    CaseGraph graph;
+    Plan *plan;
+    test_ok(case_graph_create(this, &device->limits, false, &graph));
+    if (supported(device, graph.graph)) {
+        test_ok(device_allocate(device, &graph.region));
+        test_ok(device_plan_create(device, graph.graph, &plan));
+        test_ok(device_plan_allocate(device, plan));
+        run_three_times(device, plan);
+        device_plan_release(plan);
+        plan_destroy(plan);
+        (*run)++;
+    }
+    case_graph_destroy(&graph);
+}
+
+static void test_programs(void **state)
+{
+    (void)state;
+    for (size_t g = 0; g < sizeof gpus / sizeof *gpus; g++) {
+        Device *device = open_fake(&gpus[g]);
+        int run = 0;
+        for (int c = 0; c < n_check_cases; c++)
+            if (!check_cases[c].model) run_case(device, &check_cases[c], &run);
+        assert_true(run > 0);
+        close_fake(device);
+    }
+}
+
+int main(void)
+{
+    const char *absent = cuda_load_compiler();
+    if (absent) {
+        printf("skipped: %s\n", absent);
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kernels),    cmocka_unit_test(test_compile_failure),
+        cmocka_unit_test(test_transforms), cmocka_unit_test(test_wrong_transform),
+        cmocka_unit_test(test_programs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
