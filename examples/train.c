@@ -44,7 +44,7 @@ static wf_dataset *open_data(const char *file, const wf_tokenizer *tokenizer)
 
 int main(int argc, char **argv)
 {
-    int64_t steps = argc > 1 ? atoll(argv[1]) : 300;
+    int64_t steps = argc > 1 ? atoll(argv[1]) : 800;
     const char *folder = argc > 2 ? argv[2] : "model";
     const char *file = argc > 3 ? argv[3] : NULL;
 
