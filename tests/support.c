@@ -184,6 +184,7 @@ OneOpResult test_run(Device *device, const OneOp *op)
     for (int k = 0; k < op->n_in; k++) write_operand(&stage, &op->in[k], stage.offset[k]);
     for (int k = op->in_place ? 1 : 0; k < op->n_out; k++)
         write_operand(&stage, &op->out[k], stage.offset[NODE_MAX_IN + k]);
+    test_ok(hazards_check(device->backend->program_commands(runnable.program), runnable.plan));
     test_ok(device->backend->program_run(runnable.program));
     OneOpResult result = {{0}};
     for (int k = 0; k < op->n_out; k++)

@@ -53,6 +53,7 @@ typedef struct Operand {
     DType dtype;
     Shape shape;
     double *value; /* an output's content before the run; NULL: NaN */
+    int64_t terms; /* of an output: numbers summed into one of its elements */
     bool absent;
 } Operand;
 

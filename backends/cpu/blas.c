@@ -8,12 +8,18 @@
 /* What openblas_get_parallel() answers for a library built on OpenMP. */
 enum { PARALLEL_OPENMP = 2 };
 
-void blas_prepare(void)
+bool blas_wants_region(void)
 {
 #ifdef _OPENMP
-    if (openblas_get_parallel() == PARALLEL_OPENMP) return;
+    return openblas_get_parallel() == PARALLEL_OPENMP;
+#else
+    return false;
 #endif
-    if (openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+}
+
+void blas_prepare(void)
+{
+    if (!blas_wants_region() && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
 }
 
 const char *blas_describe(char *text, size_t size)
@@ -25,6 +31,11 @@ const char *blas_describe(char *text, size_t size)
 }
 
 #else
+
+bool blas_wants_region(void)
+{
+    return false;
+}
 
 void blas_prepare(void) {}
 

@@ -7,9 +7,12 @@
 #include "backends/cpu/cpu.h"
 
 /* Keeps the library from starting threads of its own: the callers are already spread over all
- * cores, and results must not depend on their number. An OpenBLAS built on OpenMP runs alone inside
- * a parallel region, so every call below comes from one. */
+ * cores, and results must not depend on their number. */
 void blas_prepare(void);
+
+/* Does the library run on one thread only inside a parallel region (an OpenBLAS built on OpenMP)?
+ * Then every call must come from one, even a lone one. */
+bool blas_wants_region(void);
 
 /* "OpenBLAS 0.3.21 (Cooperlake)"; returns `text`. */
 const char *blas_describe(char *text, size_t size);

@@ -176,7 +176,7 @@ void CPU_NAME(multiply)(const ProductParams *p, const real *a, const real *b, co
     Tiling t = choose_tiling(p);
     real *parts = t.n_inner > 1 ? workspace : NULL;
     int64_t n = tasks(&t);
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) if (n > 1 || blas_wants_region())
     for (int64_t task = 0; task < n; task++) {
         Panel panel = find_panel(p, &t, task);
         if (parts) {
