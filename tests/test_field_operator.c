@@ -509,6 +509,9 @@ static void test_order_of_calls(void **state)
     assert_int_equal(wf_field_forward(field, NULL, r), WF_ERROR_ARGUMENT);
     assert_int_equal(wf_field_forward(field, u, r), WF_OK);
     assert_int_equal(wf_field_backward(field, u, r, NULL, NULL, NULL), WF_OK);
+    /* What a forward pass left belongs to its kernel. */
+    assert_int_equal(wf_field_set_kernel(field, &one, &one, &one), WF_OK);
+    assert_int_equal(wf_field_backward(field, u, r, NULL, NULL, NULL), WF_ERROR_ARGUMENT);
     wf_field_destroy(field);
     wf_device_close(device);
 }

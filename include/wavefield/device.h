@@ -3,8 +3,8 @@
  * A device is named "cpu", "vulkan:1", "vulkan" (of that backend's devices a discrete GPU, else an
  * integrated one, else the first), or "auto" (a discrete GPU, else an integrated one, else the CPU;
  * software GPU drivers, and backends that cannot run whole models yet, only when named). The choice
- * depends on the devices present and on nothing else. A device and everything made on it are used from
- * one thread at a time; different devices may be used from different threads. */
+ * depends on the devices present and on nothing else. A device and everything made on it are used
+ * from one thread at a time; different devices may be used from different threads. */
 #ifndef WAVEFIELD_DEVICE_H
 #define WAVEFIELD_DEVICE_H
 
@@ -34,13 +34,13 @@ typedef struct wf_device_info {
     const char *reason; /* why "auto" chose it, a constant text; "" when listed or named */
 } wf_device_info;
 
-/* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is 0),
- * their number into *count. Backends without a loader or driver contribute none. */
+/* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is
+ * 0), their number into *count. Backends without a loader or driver contribute none. */
 WF_API wf_status wf_device_list(wf_device_info *infos, int capacity, int *count);
 
 /* Opens a device by name; NULL is "auto". WF_ERROR_DEVICE, listing those present, when there is no
- * such device. Under "auto" a device that cannot be opened is passed over. The caller closes it after
- * everything made on it has been destroyed. */
+ * such device. Under "auto" a device that cannot be opened is passed over. The caller closes it
+ * after everything made on it has been destroyed. */
 WF_API wf_status wf_device_open(const char *name, wf_device **out);
 WF_API void wf_device_close(wf_device *device); /* NULL is allowed */
 

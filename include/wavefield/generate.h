@@ -16,9 +16,9 @@ extern "C" {
 
 typedef struct wf_decoder wf_decoder;
 
-/* A decoder of `batch` sequences that advance together. The model is borrowed; its parameters are read
- * at every step (after changing them, reset). WF_ERROR_UNSUPPORTED, naming the tokens, for a model
- * whose geometry is not causal: there a token's cells still change after it has been read. */
+/* A decoder of `batch` sequences that advance together. The model is borrowed; its parameters are
+ * read at every step (after changing them, reset). WF_ERROR_UNSUPPORTED, naming the tokens, for a
+ * model whose geometry is not causal: there a token's cells still change after it has been read. */
 WF_API wf_status wf_decoder_create(wf_model *model, int64_t batch, wf_decoder **out);
 WF_API void wf_decoder_destroy(wf_decoder *decoder);
 
@@ -26,10 +26,10 @@ WF_API void wf_decoder_destroy(wf_decoder *decoder);
 WF_API wf_status wf_decoder_reset(wf_decoder *decoder);
 
 /* Feeds tokens [batch, n] at the current position, in chunks of 512, 64 and 1; n ≥ 1. logits
- * [batch, V] of the last token; when all_logits is not NULL, [batch, n, V] of every token too. Either
- * may be NULL. WF_ERROR_ARGUMENT, with the position and the limit, past max_seq_len, and for a token
- * outside the vocabulary: nothing has been fed then. When the device fails in the middle, the decoder
- * wants a reset. */
+ * [batch, V] of the last token; when all_logits is not NULL, [batch, n, V] of every token too.
+ * Either may be NULL. WF_ERROR_ARGUMENT, with the position and the limit, past max_seq_len, and for
+ * a token outside the vocabulary: nothing has been fed then. When the device fails in the middle,
+ * the decoder wants a reset. */
 WF_API wf_status wf_decoder_feed(wf_decoder *decoder, const int32_t *tokens, int64_t n,
                                  float *logits, float *all_logits);
 
@@ -39,9 +39,9 @@ WF_API int64_t wf_decoder_position(const wf_decoder *decoder); /* tokens fed so 
 
 /* Draws tokens: the logits of recent tokens are penalised (l/θ if l > 0, else l·θ; Keskar et al.,
  * "CTRL", 2019), divided by the temperature, cut to the top_k likeliest, then to the likeliest of
- * those that together have at least the share top_p of their probability (the one that crosses it is
- * kept; Holtzman et al., 2020). Of equal logits the lower token comes first. The same seed and the
- * same calls give the same tokens. */
+ * those that together have at least the share top_p of their probability (the one that crosses it
+ * is kept; Holtzman et al., 2020). Of equal logits the lower token comes first. The same seed and
+ * the same calls give the same tokens. */
 typedef struct wf_sampler wf_sampler;
 
 typedef struct wf_sampler_params {
@@ -63,16 +63,16 @@ WF_API void wf_sampler_destroy(wf_sampler *sampler);
  * outside the vocabulary. */
 WF_API void wf_sampler_accept(wf_sampler *sampler, int32_t token);
 
-/* Draws from logits [vocabulary]; -infinity is a token never drawn. WF_ERROR_NUMERIC if one is NaN or
- * +infinity, or none is finite. */
+/* Draws from logits [vocabulary]; -infinity is a token never drawn. WF_ERROR_NUMERIC if one is NaN
+ * or +infinity, or none is finite. */
 WF_API wf_status wf_sampler_draw(wf_sampler *sampler, const float *logits, int32_t *token);
 
 /* Prompt to text, with the model's tokenizer: `emit` gets each piece of the decoded continuation
  * (UTF-8, may split a character of a byte tokenizer's; not NUL-terminated) as it comes; a non-zero
  * return stops with WF_ERROR_INTERRUPTED. */
 typedef struct wf_generate_params {
-    const char *prompt;       /* UTF-8, NUL-terminated; "" starts from the tokenizer's newline */
-    int64_t max_tokens;       /* 0: 256; also stops at max_seq_len */
+    const char *prompt; /* UTF-8, NUL-terminated; "" starts from the tokenizer's newline */
+    int64_t max_tokens; /* 0: 256; also stops at max_seq_len */
     wf_sampler_params sampler;
     int (*emit)(void *context, const char *text, size_t length);
     void *context;

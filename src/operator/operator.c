@@ -118,7 +118,9 @@ static wf_status choose_evaluator(wf_field *field, const wf_field_params *p)
     int evaluator = 0;
     TRY(choose("evaluator", p->evaluator, names, 4, &evaluator));
     bool causal = geometry_causal(&field->geometry, NULL);
-    if (!causal && !p->allow_leaky_geometry) return geometry_check(&field->geometry);
+    if (!causal && !p->allow_leaky_geometry)
+        return fail_within(geometry_check(&field->geometry), "cells %lld, max_tokens %lld",
+                           (long long)field->geometry.cells, (long long)field->geometry.tokens);
     if (!causal && evaluator == 1)
         return fail(WF_ERROR_UNSUPPORTED, "evaluator \"scan\" needs a causal geometry: choose fft");
     if (evaluator == 0)
@@ -290,6 +292,7 @@ wf_status wf_field_set_kernel(wf_field *field, const float *frequency, const flo
                 return fail(WF_ERROR_NUMERIC, "%s of head %lld is %g",
                             tensor_info[FIELD_FREQUENCY + i].name, (long long)h,
                             (double)values[i][h]);
+    field->has_kernel = field->has_input = false;
     for (int i = 0; i < 3; i++)
         TRY(write_tensor(field, (FieldTensor)(FIELD_FREQUENCY + i), values[i]));
     field->has_kernel = true;

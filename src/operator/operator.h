@@ -33,7 +33,8 @@ struct wf_field {
     Region regions[FIELD_TENSORS];
     Graph *forward_graph, *backward_graph;
     Runnable forward, backward;
-    bool has_kernel, has_input; /* wf_field_set_kernel, wf_field_forward have been called */
+    bool has_kernel; /* the kernel has been set, */
+    bool has_input;  /* and since then a forward pass run */
 };
 
 /* Elements of a tensor. */
