@@ -82,6 +82,11 @@ const Backend *backend_find(const char *name);
 
 /* ---- helpers over any backend (backends/device.c) ---- */
 
+/* What every buffer_write, _read and _fill begins with: WF_ERROR_ARGUMENT for bytes outside the
+ * buffer; for a fill, for bytes that are not whole words too. */
+wf_status buffer_check_range(const Buffer *buffer, int64_t offset, int64_t size);
+wf_status buffer_check_words(const Buffer *buffer, int64_t offset, int64_t size);
+
 /* Region buffers of a plan's own slabs: created if absent. On failure says what was needed. */
 wf_status device_allocate(Device *device, Region *region);
 void device_release(Region *region);

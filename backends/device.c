@@ -38,6 +38,21 @@ const Backend *backend_find(const char *name)
 
 /* ---- memory ---- */
 
+wf_status buffer_check_range(const Buffer *buffer, int64_t offset, int64_t size)
+{
+    if (offset >= 0 && size >= 0 && offset <= buffer->size - size) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT, "bytes %lld to %lld lie outside a buffer of %lld bytes",
+                (long long)offset, (long long)(offset + size), (long long)buffer->size);
+}
+
+wf_status buffer_check_words(const Buffer *buffer, int64_t offset, int64_t size)
+{
+    TRY(buffer_check_range(buffer, offset, size));
+    if (offset % 4 == 0 && size % 4 == 0) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT, "bytes %lld to %lld do not divide into words of 4",
+                (long long)offset, (long long)(offset + size));
+}
+
 static double gib(int64_t bytes)
 {
     return (double)bytes / 0x1p30;

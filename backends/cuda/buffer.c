@@ -33,6 +33,7 @@ static wf_status finish(const CudaDevice *device, CUresult enqueued, const char 
 
 wf_status cuda_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size)
 {
+    TRY(buffer_check_range(buffer, offset, size));
     if (size == 0) return WF_OK;
     CudaDevice *device = cuda_device(buffer->device);
     TRY(cuda_enter(device));
@@ -44,6 +45,7 @@ wf_status cuda_buffer_write(Buffer *buffer, int64_t offset, const void *data, in
 
 wf_status cuda_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size)
 {
+    TRY(buffer_check_range(buffer, offset, size));
     if (size == 0) return WF_OK;
     CudaDevice *device = cuda_device(buffer->device);
     TRY(cuda_enter(device));
@@ -55,6 +57,7 @@ wf_status cuda_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t s
 
 wf_status cuda_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word)
 {
+    TRY(buffer_check_words(buffer, offset, size));
     if (size == 0) return WF_OK;
     CudaDevice *device = cuda_device(buffer->device);
     TRY(cuda_enter(device));

@@ -27,6 +27,7 @@ void opencl_buffer_destroy(Buffer *buffer)
 
 wf_status opencl_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size)
 {
+    TRY(buffer_check_range(buffer, offset, size));
     if (size == 0) return WF_OK;
     cl_int error = clEnqueueWriteBuffer(opencl_device(buffer->device)->queue, opencl_memory(buffer),
                                         CL_TRUE, (size_t)offset, (size_t)size, data, 0, NULL, NULL);
@@ -35,6 +36,7 @@ wf_status opencl_buffer_write(Buffer *buffer, int64_t offset, const void *data, 
 
 wf_status opencl_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size)
 {
+    TRY(buffer_check_range(buffer, offset, size));
     if (size == 0) return WF_OK;
     cl_int error = clEnqueueReadBuffer(opencl_device(buffer->device)->queue, opencl_memory(buffer),
                                        CL_TRUE, (size_t)offset, (size_t)size, data, 0, NULL, NULL);
@@ -43,6 +45,7 @@ wf_status opencl_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t
 
 wf_status opencl_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word)
 {
+    TRY(buffer_check_words(buffer, offset, size));
     if (size == 0) return WF_OK;
     cl_command_queue queue = opencl_device(buffer->device)->queue;
     cl_int error = clEnqueueFillBuffer(queue, opencl_memory(buffer), &word, sizeof word,
