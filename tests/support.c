@@ -45,6 +45,12 @@ Device *test_device(bool as_double)
     return devices[as_double];
 }
 
+void test_use_device(Device *device)
+{
+    if (devices[0]) devices[0]->backend->close(devices[0]);
+    devices[0] = device;
+}
+
 void test_close_devices(void)
 {
     for (int i = 0; i < 2; i++) {

@@ -22,6 +22,9 @@ int test_release(void **state);
 Device *test_device(bool as_double);
 void test_close_devices(void);
 
+/* Makes `device` the one in float from here on; test_close_devices() closes it. */
+void test_use_device(Device *device);
+
 /* WF_OK, or the test fails with the message. */
 void test_ok(wf_status status);
 

@@ -12,36 +12,58 @@
 
 #include "backends/cpu/blas.h"
 
-/* A place holds a cache line's worth of the widest vector, and a page boundary is not needed. */
+/* Of a place: whole cache lines, whatever the widest vector. */
 enum { ALIGNMENT = 256 };
 
+/* One build of the op files. */
 typedef struct Variant {
-    const CpuOps *ops;
     const char *name;
+    const CpuOps *ops;
+    bool (*runs)(void); /* on this machine */
 } Variant;
 
-static Variant best_variant(void)
+static bool runs_everywhere(void)
 {
-#if defined(WAVEFIELD_CPU_V3) || defined(WAVEFIELD_CPU_V4)
-    __builtin_cpu_init();
-#endif
-#ifdef WAVEFIELD_CPU_V4
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        return (Variant){&cpu32v4_ops, "AVX-512"};
-#endif
-#ifdef WAVEFIELD_CPU_V3
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
-        return (Variant){&cpu32v3_ops, "AVX2"};
-#endif
-    return (Variant){&cpu32_ops, "baseline"};
+    return true;
 }
 
-static Variant reference_variant(void)
+#ifdef WAVEFIELD_CPU_V3
+static bool runs_v3(void)
 {
-    return (Variant){&cpu64_ops, "double precision"};
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+#endif
+#ifdef WAVEFIELD_CPU_V4
+static bool runs_v4(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+/* Best first. */
+static const Variant variants[] = {
+#ifdef WAVEFIELD_CPU_V4
+    {"AVX-512", &cpu32v4_ops, runs_v4},
+#endif
+#ifdef WAVEFIELD_CPU_V3
+    {"AVX2", &cpu32v3_ops, runs_v3},
+#endif
+    {"baseline", &cpu32_ops, runs_everywhere},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
+static const Variant double_variant = {"double precision", &cpu64_ops, runs_everywhere};
+
+static const Variant *best_variant(void)
+{
+    const Variant *variant = variants;
+    while (!variant->runs()) variant++;
+    return variant;
 }
 
 /* The product's name where the system tells it, else "CPU". */
@@ -74,7 +96,7 @@ static int64_t find_memory(void)
     return memory;
 }
 
-static DeviceInfo describe(Variant variant)
+static DeviceInfo describe(const Variant *variant)
 {
     DeviceInfo info = {.kind = DEVICE_CPU, .memory = find_memory()};
     int threads = 1;
@@ -84,12 +106,12 @@ static DeviceInfo describe(Variant variant)
     find_name(info.name, sizeof info.name);
     char blas[64];
     snprintf(info.driver, sizeof info.driver, "wavefield %s, %s, %d thread%s, %s",
-             WAVEFIELD_VERSION, variant.name, threads, threads == 1 ? "" : "s",
+             WAVEFIELD_VERSION, variant->name, threads, threads == 1 ? "" : "s",
              blas_describe(blas, sizeof blas));
     return info;
 }
 
-static wf_status list_variant(Variant variant, DeviceInfo *infos, int capacity, int *count)
+static wf_status list_variant(const Variant *variant, DeviceInfo *infos, int capacity, int *count)
 {
     *count = 1;
     if (capacity > 0) infos[0] = describe(variant);
@@ -103,20 +125,19 @@ static wf_status cpu_list(DeviceInfo *infos, int capacity, int *count)
 
 static wf_status cpu64_list(DeviceInfo *infos, int capacity, int *count)
 {
-    return list_variant(reference_variant(), infos, capacity, count);
+    return list_variant(&double_variant, infos, capacity, count);
 }
 
-static wf_status open_variant(const Backend *backend, Variant variant, int64_t real_size, int index,
+static wf_status open_variant(const Backend *backend, const Variant *variant, int64_t real_size,
                               Device **out)
 {
-    if (index != 0) return fail(WF_ERROR_DEVICE, "there is one CPU, %s:0", backend->name);
     CpuDevice *device = calloc(1, sizeof *device);
     if (!device) return fail(WF_ERROR_MEMORY, "out of memory for a device");
     device->base = (Device){.backend = backend, .info = describe(variant), .reason = ""};
     device->base.limits = (Limits){.total = device->base.info.memory,
                                    .alignment = ALIGNMENT,
                                    .dtype_size = {[DTYPE_REAL] = real_size, [DTYPE_I32] = 4}};
-    device->ops = variant.ops;
+    device->ops = variant->ops;
     blas_prepare();
     *out = &device->base;
     return WF_OK;
@@ -159,12 +180,33 @@ const Backend backend_cpu = {.name = "cpu", .list = cpu_list, .open = cpu_open, 
 const Backend backend_cpu64 = {
     .name = "cpu64", .list = cpu64_list, .open = cpu64_open, CPU_FUNCTIONS};
 
+static wf_status check_index(int index)
+{
+    return index == 0 ? WF_OK : fail(WF_ERROR_DEVICE, "there is one CPU, number 0, not %d", index);
+}
+
 static wf_status cpu_open(int index, Device **out)
 {
-    return open_variant(&backend_cpu, best_variant(), sizeof(float), index, out);
+    TRY(check_index(index));
+    return open_variant(&backend_cpu, best_variant(), sizeof(float), out);
 }
 
 static wf_status cpu64_open(int index, Device **out)
 {
-    return open_variant(&backend_cpu64, reference_variant(), sizeof(double), index, out);
+    TRY(check_index(index));
+    return open_variant(&backend_cpu64, &double_variant, sizeof(double), out);
+}
+
+wf_status cpu_open_variant(int index, Device **out)
+{
+    if (index < 0 || index >= VARIANTS || !variants[index].runs()) {
+        *out = NULL;
+        return WF_OK;
+    }
+    return open_variant(&backend_cpu, &variants[index], sizeof(float), out);
+}
+
+int cpu_variant_count(void)
+{
+    return VARIANTS;
 }

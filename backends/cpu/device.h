@@ -15,6 +15,11 @@ typedef struct CpuBuffer {
     unsigned char *data;
 } CpuBuffer;
 
+/* device.c, for tests: a device of one float build, best first; *out NULL where the machine does
+ * not run it. */
+int cpu_variant_count(void);
+wf_status cpu_open_variant(int index, Device **out);
+
 /* buffer.c */
 wf_status cpu_buffer_create(Device *device, int64_t size, Buffer **out);
 void cpu_buffer_destroy(Buffer *buffer);
