@@ -91,24 +91,27 @@ static const char *named(const char *what, const Case *c)
 
 static Operand reals(Shape shape, double *value)
 {
-    return (Operand){DTYPE_REAL, shape, value, false};
+    return (Operand){.dtype = DTYPE_REAL, .shape = shape, .value = value};
 }
 
 static Operand wholes(Shape shape, double *value)
 {
-    return (Operand){DTYPE_I32, shape, value, false};
+    return (Operand){.dtype = DTYPE_I32, .shape = shape, .value = value};
 }
 
 /* Given as an output, NaN before the op runs; as an input, absent. */
 static Operand nothing(Shape shape)
 {
-    return (Operand){DTYPE_REAL, shape, NULL, false};
+    return (Operand){.dtype = DTYPE_REAL, .shape = shape};
 }
 
 static Operand gate_of(const Case *c)
 {
     const Setup *s = &c->setup;
-    return (Operand){DTYPE_REAL, SHAPE(s->B, s->H, FIELD_GATE_POINTS), c->gate, !s->gated};
+    return (Operand){.dtype = DTYPE_REAL,
+                     .shape = SHAPE(s->B, s->H, FIELD_GATE_POINTS),
+                     .value = c->gate,
+                     .absent = !s->gated};
 }
 
 static Shape shape_u(const Setup *s)

@@ -179,10 +179,13 @@ enum {
     FORWARD_STEPS
 };
 
-/* Backward, with h the conjugate of ∂L/∂S after the token and g its ∂L/∂r:
- *     du = Re(OWN·g + TAKE·h),  h ← MOVE·h + READ·g,
- *     z·Q += (Q_READ·g + Q_MOVE·h)·S + (Q_OWN·g + Q_TAKE·h)·u.
- * AHEAD is the z-power from S after the token to the chunk's end. */
+/* Backward, with S and h after the token, h the conjugate of ∂L/∂S, and g the token's ∂L/∂r:
+ *     du = Re(OWN·g + h + MORE·h),  h ← MOVE·h + READ·g,  MORE = TAKE - 1.
+ * conj(A)·S is the same in every cell of a jump (spec §2, "Gradients of the field"), so z·Q counts
+ * h·S once for each cell that S moves on its way to the next token (WEIGHT), and at a token between
+ * two cells once more, with what its second cell adds taken out of both factors:
+ *     z·Q += WEIGHT·h·S + NEAR·g·(S - f·u) - f·u·h,  NEAR = c·f.
+ * AHEAD is the z-power from S to the chunk's end. Where f = 0, MORE and NEAR are 0. */
 enum {
     BACK_READ,
     BACK_READ_IM,
@@ -194,14 +197,11 @@ enum {
     BACK_TAKE_IM,
     BACK_AHEAD,
     BACK_AHEAD_IM,
-    Q_READ,
-    Q_READ_IM,
-    Q_MOVE,
-    Q_MOVE_IM,
-    Q_OWN,
-    Q_OWN_IM,
-    Q_TAKE,
-    Q_TAKE_IM,
+    BACK_MORE,
+    BACK_MORE_IM,
+    NEAR,
+    NEAR_IM,
+    WEIGHT,
     BACKWARD_STEPS
 };
 

@@ -12,8 +12,9 @@
 #define PREFETCH(address) ((void)(address))
 #endif
 
-/* Groups that share the buffer of states: 512 channels. */
-enum { BLOCK_GROUPS = 32 };
+/* Groups worked on together, chunk by chunk: 768 channels. What they need of a chunk stays in a
+ * second-level cache, and rows are long enough to stream. */
+enum { BLOCK_GROUPS = 48 };
 
 /* The adjoint of a group in a chunk, conjugated: the chunk's own, what follows it, and the
  * chunk's part of the kernel's moments (KernelMoments: plain, weighted). */
@@ -28,7 +29,7 @@ typedef struct Exact {
     double moments[4][LANES];
 } Exact;
 
-/* S before a token. */
+/* S after a token. */
 typedef struct State {
     real value[2][LANES];
 } State;
@@ -36,7 +37,7 @@ typedef struct State {
 typedef struct Slot {
     StepTable table;
     Group *group; /* [BLOCK_GROUPS] */
-    State *state; /* [FIELD_CHUNK, BLOCK_GROUPS] */
+    State *state; /* [1 + FIELD_CHUNK, BLOCK_GROUPS]: as the chunk begins, then after each token */
 } Slot;
 
 typedef struct ScanWork {
@@ -53,7 +54,7 @@ static Slot slot_carve(Carve *carve, const Field *field)
 {
     Slot slot = {.table = CPU_NAME(step_table_carve)(carve, field, BACKWARD_STEPS)};
     slot.group = CARVE(carve, Group, BLOCK_GROUPS);
-    slot.state = CARVE(carve, State, FIELD_CHUNK * BLOCK_GROUPS);
+    slot.state = CARVE(carve, State, (1 + FIELD_CHUNK) * BLOCK_GROUPS);
     return slot;
 }
 
@@ -119,7 +120,7 @@ static void load_carry(const Block *block)
     }
 }
 
-static void prefetch_rows(const real *row, int64_t count)
+static void prefetch_row(const real *row, int64_t count)
 {
     for (int64_t c = 0; c < count; c += 64 / (int64_t)sizeof(real)) PREFETCH(row + c);
 }
@@ -135,84 +136,90 @@ static void recompute(const Block *block)
         {
             Share share = share_of(field, block->work->groups, block->span, h);
             int64_t at = field_at(field, block->span.b, n, h) + share.channel;
-            prefetch_rows(scan->dr + at, share.count);
-            prefetch_rows(scan->du + at, share.count);
-            if (n + 1 == block->end) continue;
+            int64_t count = share.count;
             const real *step = step_at(block, n, h), *u = scan->u + at;
             State *state = states + share.group;
-            int64_t count = share.count;
             for (; count >= LANES; count -= LANES, u += LANES, state++)
                 recompute_group(step, field->heads, LANES, u, state, state + BLOCK_GROUPS);
             if (count) recompute_group(step, field->heads, count, u, state, state + BLOCK_GROUPS);
+            prefetch_row(scan->dr + at, share.count);
+            prefetch_row(scan->du + at, share.count);
         }
     }
 }
 
 /* ---- one token back ---- */
 
-static inline void retreat_group(const real *restrict step, int64_t heads, int64_t count,
+static inline void retreat_group(const real *restrict step, int64_t heads, real f, int64_t count,
                                  const real *restrict dr, const real *restrict u, real *restrict du,
                                  bool add, const State *restrict state, Group *restrict group)
 {
     const real read = step[BACK_READ * heads], read_im = step[BACK_READ_IM * heads];
     const real own = step[BACK_OWN * heads], own_im = step[BACK_OWN_IM * heads];
     const real move = step[BACK_MOVE * heads], move_im = step[BACK_MOVE_IM * heads];
-    const real take = step[BACK_TAKE * heads], take_im = step[BACK_TAKE_IM * heads];
     const real ahead = step[BACK_AHEAD * heads], ahead_im = step[BACK_AHEAD_IM * heads];
-    const real q_read = step[Q_READ * heads], q_read_im = step[Q_READ_IM * heads];
-    const real q_move = step[Q_MOVE * heads], q_move_im = step[Q_MOVE_IM * heads];
-    const real q_own = step[Q_OWN * heads], q_own_im = step[Q_OWN_IM * heads];
-    const real q_take = step[Q_TAKE * heads], q_take_im = step[Q_TAKE_IM * heads];
-    real out[LANES];
+    const real weight = step[WEIGHT * heads];
+    real h_re[LANES], h_im[LANES], y_re[LANES], y_im[LANES];
+#pragma omp simd
     for (int64_t c = 0; c < count; c++) {
-        real g = dr[c], value = u[c], s_re = state->value[0][c], s_im = state->value[1][c];
+        real g = dr[c], s_re = state->value[0][c], s_im = state->value[1][c];
         real x_re = group->local[0][c], x_im = group->local[1][c];
         real re = x_re + ahead * group->end[0][c] - ahead_im * group->end[1][c];
         real im = x_im + ahead * group->end[1][c] + ahead_im * group->end[0][c];
-        real sum = own * g + take * re - take_im * im;
-        out[c] = sum;
-        group->moments[0][c] += value * sum;
-        group->moments[1][c] += value * (own_im * g + take * im + take_im * re);
-        real t_re = q_read * g + q_move * re - q_move_im * im;
-        real t_im = q_read_im * g + q_move * im + q_move_im * re;
-        real v_re = q_own * g + q_take * re - q_take_im * im;
-        real v_im = q_own_im * g + q_take * im + q_take_im * re;
-        group->moments[2][c] += t_re * s_re - t_im * s_im + v_re * value;
-        group->moments[3][c] += t_re * s_im + t_im * s_re + v_im * value;
+        group->moments[2][c] += weight * (re * s_re - im * s_im);
+        group->moments[3][c] += weight * (re * s_im + im * s_re);
         group->local[0][c] = move * x_re - move_im * x_im + read * g;
         group->local[1][c] = move * x_im + move_im * x_re + read_im * g;
+        h_re[c] = re;
+        h_im[c] = im;
+        y_re[c] = own * g + re;
+        y_im[c] = own_im * g + im;
     }
-    if (add)
-        for (int64_t c = 0; c < count; c++) du[c] += out[c];
-    else
-        for (int64_t c = 0; c < count; c++) du[c] = out[c];
+    if (f > 0) { /* between two cells */
+        const real more = step[BACK_MORE * heads], more_im = step[BACK_MORE_IM * heads];
+        const real near = step[NEAR * heads], near_im = step[NEAR_IM * heads];
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) {
+            real second = f * u[c];
+            real t_re = dr[c] * (state->value[0][c] - second), t_im = dr[c] * state->value[1][c];
+            group->moments[2][c] += near * t_re - near_im * t_im - second * h_re[c];
+            group->moments[3][c] += near * t_im + near_im * t_re - second * h_im[c];
+            y_re[c] += more * h_re[c] - more_im * h_im[c];
+            y_im[c] += more * h_im[c] + more_im * h_re[c];
+        }
+    }
+#pragma omp simd
+    for (int64_t c = 0; c < count; c++) {
+        group->moments[0][c] += u[c] * y_re[c];
+        group->moments[1][c] += u[c] * y_im[c];
+    }
+    if (add) {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) du[c] += y_re[c];
+    } else {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) du[c] = y_re[c];
+    }
 }
 
-static inline void retreat(const Block *block, int64_t n, int64_t h, bool add)
+static void retreat(const Block *block)
 {
     const Field *field = block->work->field;
     const ScanBackward *scan = block->work->scan;
-    Share share = share_of(field, block->work->groups, block->span, h);
-    int64_t at = field_at(field, block->span.b, n, h) + share.channel, count = share.count;
-    const real *step = step_at(block, n, h);
-    const State *state = block->slot->state + (n - block->first) * BLOCK_GROUPS + share.group;
-    Group *group = block->slot->group + share.group;
-    for (; count >= LANES; count -= LANES, at += LANES, state++, group++)
-        retreat_group(step, field->heads, LANES, scan->dr + at, scan->u + at, scan->du + at, add,
-                      state, group);
-    if (count)
-        retreat_group(step, field->heads, count, scan->dr + at, scan->u + at, scan->du + at, add,
-                      state, group);
-}
-
-static void retreat_tokens(const Block *block)
-{
     for (int64_t n = block->end - 1; n >= block->first; n--) EACH_HEAD(block, h)
         {
-            if (block->work->scan->add)
-                retreat(block, n, h, true);
-            else
-                retreat(block, n, h, false);
+            Share share = share_of(field, block->work->groups, block->span, h);
+            int64_t at = field_at(field, block->span.b, n, h) + share.channel, left = share.count;
+            const real *step = step_at(block, n, h), f = field->fraction[n];
+            const State *state =
+                block->slot->state + (n + 1 - block->first) * BLOCK_GROUPS + share.group;
+            Group *group = block->slot->group + share.group;
+            for (; left >= LANES; left -= LANES, at += LANES, state++, group++)
+                retreat_group(step, field->heads, f, LANES, scan->dr + at, scan->u + at,
+                              scan->du + at, scan->add, state, group);
+            if (left)
+                retreat_group(step, field->heads, f, left, scan->dr + at, scan->u + at,
+                              scan->du + at, scan->add, state, group);
         }
 }
 
@@ -254,25 +261,19 @@ static void leave_chunk(const Block *block)
 
 /* ---- all of it ---- */
 
-/* The first part of a span, cut into equal parts of BLOCK_GROUPS groups at most. */
+static void scan_chunk(const Block *block)
+{
+    enter_chunk(block);
+    recompute(block);
+    retreat(block);
+    leave_chunk(block);
+}
+
+/* The first of the equal parts, of BLOCK_GROUPS at most, that a span is cut into. */
 static Span next_block(Span span)
 {
     int64_t count = span.end - span.first, parts = ceil_div(count, BLOCK_GROUPS);
     return (Span){span.b, span.first, span.first + ceil_div(count, parts)};
-}
-
-static void scan_chunk(const ScanWork *work, const Slot *slot, Span span)
-{
-    const int64_t first = slot->table.chunk * FIELD_CHUNK;
-    const int64_t end = int64_min(first + FIELD_CHUNK, work->field->tokens);
-    while (span.first < span.end) {
-        Block block = {work, slot, next_block(span), slot->table.chunk, first, end};
-        enter_chunk(&block);
-        recompute(&block);
-        retreat_tokens(&block);
-        leave_chunk(&block);
-        span.first = block.span.end;
-    }
 }
 
 static void scan_items(const ScanWork *work, int64_t index, int64_t first, int64_t end)
@@ -281,10 +282,12 @@ static void scan_items(const ScanWork *work, int64_t index, int64_t first, int64
     Slot slot = slot_carve(&carve, work->field);
     table_heads(&slot.table, work->groups, first, end);
     for (int64_t chunk = work->steps.chunks - 1; chunk >= 0; chunk--) {
+        const int64_t n0 = chunk * FIELD_CHUNK;
+        const int64_t n1 = int64_min(n0 + FIELD_CHUNK, work->field->tokens);
         CPU_NAME(steps_backward)(&work->steps, chunk, &slot.table);
         for (int64_t item = first; item < end;) {
-            Span span = span_of(work->groups, item, end);
-            scan_chunk(work, &slot, span);
+            Span span = next_block(span_of(work->groups, item, end));
+            scan_chunk(&(Block){work, &slot, span, chunk, n0, n1});
             item += span.end - span.first;
         }
     }

@@ -37,10 +37,10 @@ static int64_t cell_after(const Steps *steps, int64_t n)
     return n < 0 ? steps->at : (int64_t)field->cell[n] + (field->fraction[n] > 0);
 }
 
-/* Cells from there to token n. */
+/* Cells from there to token n; none to the end of the sequence. */
 static int64_t jump_to(const Steps *steps, int64_t n)
 {
-    return steps->field->cell[n] - cell_after(steps, n - 1);
+    return n < steps->field->tokens ? steps->field->cell[n] - cell_after(steps, n - 1) : 0;
 }
 
 static int64_t chunk_cells(const Steps *steps, int64_t chunk)
@@ -49,10 +49,13 @@ static int64_t chunk_cells(const Steps *steps, int64_t chunk)
            cell_after(steps, chunk * FIELD_CHUNK - 1);
 }
 
+/* The way to the next chunk included. */
 static bool chunks_alike(const Steps *steps, int64_t a, int64_t b)
 {
     int64_t from = a * FIELD_CHUNK, to = b * FIELD_CHUNK, count = chunk_end(steps, a) - from;
-    if (count != chunk_end(steps, b) - to) return false;
+    if (count != chunk_end(steps, b) - to ||
+        jump_to(steps, from + count) != jump_to(steps, to + count))
+        return false;
     for (int64_t i = 0; i < count; i++)
         if (jump_to(steps, from + i) != jump_to(steps, to + i) ||
             steps->field->fraction[from + i] != steps->field->fraction[to + i])
@@ -169,28 +172,24 @@ static void token_forward(const Steps *steps, const double *restrict power, doub
     }
 }
 
-static void token_backward(const Steps *steps, const double *restrict power, double jump, double f,
-                           const StepTable *table, real *restrict row)
+static void token_backward(const Steps *steps, const double *restrict power, double weight,
+                           double f, const StepTable *table, real *restrict row)
 {
     const int64_t heads = steps->field->heads;
     const double *restrict z = steps->z, *restrict c = steps->c;
     double *restrict ahead = table->run;
     const double hops = f > 0;
     for (int64_t h = table->first_head; h < table->end_head; h++) {
-        Complex pole = at_head(z, heads, h), couple = at_head(c, heads, h);
-        Complex leap = at_head(power, heads, h), after = at_head(ahead, heads, h);
-        Step step = step_of(pole, couple, leap, f, hops);
-        Complex hop = complex_scale(pole, hops * (1 - f));
-        Complex far = complex_scale(complex_mul(couple, complex_mul(leap, pole)), f);
+        Complex couple = at_head(c, heads, h), after = at_head(ahead, heads, h);
+        Step step = step_of(at_head(z, heads, h), couple, at_head(power, heads, h), f, hops);
         put(row, heads, h, BACK_READ, step.read);
         put(row, heads, h, BACK_OWN, step.own);
         put(row, heads, h, BACK_MOVE, step.move);
         put(row, heads, h, BACK_TAKE, step.take);
         put(row, heads, h, BACK_AHEAD, after);
-        put(row, heads, h, Q_READ, complex_add(complex_scale(step.read, jump), far));
-        put(row, heads, h, Q_MOVE, complex_scale(step.move, jump + hops));
-        put(row, heads, h, Q_OWN, complex_scale(complex_mul(couple, hop), f));
-        put(row, heads, h, Q_TAKE, hop);
+        put(row, heads, h, BACK_MORE, (Complex){step.take.re - 1, step.take.im});
+        put(row, heads, h, NEAR, complex_scale(couple, f));
+        row[WEIGHT * heads + h] = (real)weight;
         set_head(ahead, heads, h, complex_mul(after, step.move));
     }
 }
@@ -226,9 +225,9 @@ void CPU_NAME(steps_backward)(const Steps *steps, int64_t chunk, StepTable *tabl
     const Field *field = steps->field;
     const int64_t first = chunk * FIELD_CHUNK;
     for (int64_t n = chunk_end(steps, chunk) - 1; n >= first; n--) {
-        int64_t jump = jump_to(steps, n);
-        token_backward(steps, power_of(steps, table, jump), (double)jump,
-                       (double)field->fraction[n], table,
+        const double f = (double)field->fraction[n];
+        token_backward(steps, power_of(steps, table, jump_to(steps, n)),
+                       (double)(jump_to(steps, n + 1) + (f > 0)), f, table,
                        table->row + (n - first) * BACKWARD_STEPS * field->heads);
     }
 }
