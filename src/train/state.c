@@ -74,7 +74,7 @@ static wf_status read_data(const json_t *data, const char *path, TrainingState *
 
 static wf_status state_from_json(const json_t *object, const char *path, TrainingState *state)
 {
-    int64_t format;
+    int64_t format = 0;
     *state = (TrainingState){0};
     TRY(read_count(object, "format", path, &format));
     if (format != FORMAT)
