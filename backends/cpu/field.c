@@ -4,7 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_convolve.h"
+#include "backends/cpu/field_scan.h"
 
 /* A field whose deposit u is the node's input `u`; u.shape [B, N, H, d]. */
 static Field field_of(const Graph *graph, const Node *node, int u)
@@ -57,10 +58,10 @@ static Convolver convolver_carve(Carve *carve, const Field *field, bool gated, b
                    .wave_cells = gated ? p->cells : p->reach};
     c.poles = CARVE(carve, Pole, field->heads);
     c.waves = CARVE(carve, Complex, field->heads * c.wave_cells);
-    if (gated) c.gate = CPU_NAME(gate_carve)(carve, field);
+    if (gated) c.gate = gate_carve(carve, field);
     c.kernels.sample_stride = gated ? field->heads * p->reach : 0;
     c.kernels.value = CARVE(carve, double, (gated ? rows : field->heads) * p->reach);
-    c.work = c.fft ? CPU_NAME(fft_carve)(carve, field) : CPU_NAME(direct_carve)(carve, field);
+    c.work = c.fft ? fft_carve(carve, field) : direct_carve(carve, field);
     if (backward) {
         c.dkernels = CARVE(carve, double, rows * p->reach);
         c.moments = CARVE(carve, KernelMoments, rows);
@@ -71,11 +72,11 @@ static Convolver convolver_carve(Carve *carve, const Field *field, bool gated, b
 static void convolver_prepare(const Convolver *c, const Field *field, const real *gate)
 {
     const int64_t reach = field->params.reach;
-    CPU_NAME(field_poles_plain)(field, c->poles);
-    CPU_NAME(field_waves)(field, c->poles, c->wave_cells, c->waves);
+    field_poles_plain(field, c->poles);
+    field_waves(field, c->poles, c->wave_cells, c->waves);
     if (c->gated) {
-        CPU_NAME(gate_prepare)(&c->gate, field, c->waves);
-        CPU_NAME(gate_kernels)(&c->gate, field, gate, reach, c->kernels.value);
+        gate_prepare(&c->gate, field, c->waves);
+        gate_kernels(&c->gate, field, gate, reach, c->kernels.value);
     } else {
         for (int64_t i = 0; i < field->heads * reach; i++) c->kernels.value[i] = c->waves[i].re;
     }
@@ -90,7 +91,7 @@ static void convolve_forward(const CpuCall *call, const Field *field)
                         .u = call->in[0],
                         .r = call->out[0],
                         .add = call_accumulates(call, 0)};
-    (c.fft ? CPU_NAME(fft_forward) : CPU_NAME(direct_forward))(&c.work, field, &conv);
+    (c.fft ? fft_forward : direct_forward)(&c.work, field, &conv);
     memset(call->out[1], 0, (size_t)shape_elements(call_out_shape(call, 1)) * sizeof(real));
 }
 
@@ -98,21 +99,20 @@ static void kernel_backward(const CpuCall *call, const Field *field, const Convo
 {
     const int64_t reach = field->params.reach, rows = field->batch * field->heads;
     if (c->gated) {
-        CPU_NAME(spectral_gate_backward)
-        (&c->gate, field,
-         &(GateGradient){.gate = call->in[8],
-                         .waves = c->waves,
-                         .dkernels = c->dkernels,
-                         .cells = reach,
-                         .dgate = call->out[4],
-                         .add = call_accumulates(call, 4),
-                         .moments = c->moments});
+        spectral_gate_backward(&c->gate, field,
+                               &(GateGradient){.gate = call->in[8],
+                                               .waves = c->waves,
+                                               .dkernels = c->dkernels,
+                                               .cells = reach,
+                                               .dgate = call->out[4],
+                                               .add = call_accumulates(call, 4),
+                                               .moments = c->moments});
         return;
     }
 #pragma omp parallel for schedule(static) if (worth_threads(rows * reach))
     for (int64_t i = 0; i < rows; i++)
-        c->moments[i] = CPU_NAME(kernel_moments)(c->waves + i % field->heads * reach,
-                                                 c->dkernels + i * reach, reach);
+        c->moments[i] =
+            kernel_moments(c->waves + i % field->heads * reach, c->dkernels + i * reach, reach);
 }
 
 static void convolve_backward(const CpuCall *call, const Field *field)
@@ -126,7 +126,7 @@ static void convolve_backward(const CpuCall *call, const Field *field)
                         .du = call->out[0],
                         .add = call_accumulates(call, 0),
                         .dkernels = c.dkernels};
-    (c.fft ? CPU_NAME(fft_backward) : CPU_NAME(direct_backward))(&c.work, field, &conv);
+    (c.fft ? fft_backward : direct_backward)(&c.work, field, &conv);
     kernel_backward(call, field, &c);
     for (int64_t h = 0; h < field->heads; h++) {
         KernelMoments sum = {{0, 0}, {0, 0}};
@@ -135,8 +135,7 @@ static void convolve_backward(const CpuCall *call, const Field *field)
             sum.plain = complex_add(sum.plain, m.plain);
             sum.weighted = complex_add(sum.weighted, m.weighted);
         }
-        CPU_NAME(field_pole_gradient)
-        (&c.poles[h], sum, h, call->out[1], call->out[2], call->out[3]);
+        field_pole_gradient(&c.poles[h], sum, h, call->out[1], call->out[2], call->out[3]);
     }
 }
 
@@ -145,7 +144,7 @@ static void convolve_backward(const CpuCall *call, const Field *field)
 int64_t CPU_NAME(field_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 0);
-    if (field.params.evaluator == FIELD_SCAN) return CPU_NAME(scan_forward_bytes)(&field);
+    if (field.params.evaluator == FIELD_SCAN) return scan_forward_bytes(&field);
     Carve carve = {0};
     convolver_carve(&carve, &field, has_input(node, 6), false);
     return carve.used;
@@ -158,18 +157,17 @@ void CPU_NAME(field)(const CpuCall *call)
         convolve_forward(call, &field);
         return;
     }
-    CPU_NAME(scan_forward)
-    (call->workspace, &field,
-     &(ScanForward){.u = call->in[0],
-                    .r = call->out[0],
-                    .add = call_accumulates(call, 0),
-                    .carry = call->out[1]});
+    scan_forward(call->workspace, &field,
+                 &(ScanForward){.u = call->in[0],
+                                .r = call->out[0],
+                                .add = call_accumulates(call, 0),
+                                .carry = call->out[1]});
 }
 
 int64_t CPU_NAME(field_backward_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 1);
-    if (field.params.evaluator == FIELD_SCAN) return CPU_NAME(scan_backward_bytes)(&field);
+    if (field.params.evaluator == FIELD_SCAN) return scan_backward_bytes(&field);
     Carve carve = {0};
     convolver_carve(&carve, &field, has_input(node, 8), true);
     return carve.used;
@@ -182,34 +180,32 @@ void CPU_NAME(field_backward)(const CpuCall *call)
         convolve_backward(call, &field);
         return;
     }
-    CPU_NAME(scan_backward)
-    (call->workspace, &field,
-     &(ScanBackward){.dr = call->in[0],
-                     .u = call->in[1],
-                     .carry = call->in[7],
-                     .du = call->out[0],
-                     .add = call_accumulates(call, 0),
-                     .dfrequency = call->out[1],
-                     .ddamping = call->out[2],
-                     .dphase = call->out[3]});
+    scan_backward(call->workspace, &field,
+                  &(ScanBackward){.dr = call->in[0],
+                                  .u = call->in[1],
+                                  .carry = call->in[7],
+                                  .du = call->out[0],
+                                  .add = call_accumulates(call, 0),
+                                  .dfrequency = call->out[1],
+                                  .ddamping = call->out[2],
+                                  .dphase = call->out[3]});
 }
 
 int64_t CPU_NAME(field_stream_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 0);
-    return CPU_NAME(scan_forward_bytes)(&field);
+    return scan_forward_bytes(&field);
 }
 
 void CPU_NAME(field_stream)(const CpuCall *call)
 {
     Field field = field_given(call, 0);
-    CPU_NAME(scan_forward)
-    (call->workspace, &field,
-     &(ScanForward){.u = call->in[0],
-                    .r = call->out[0],
-                    .add = call_accumulates(call, 0),
-                    .state = call->out[1],
-                    .at = *(const int32_t *)call->in[6]});
+    scan_forward(call->workspace, &field,
+                 &(ScanForward){.u = call->in[0],
+                                .r = call->out[0],
+                                .add = call_accumulates(call, 0),
+                                .state = call->out[1],
+                                .at = *(const int32_t *)call->in[6]});
 }
 
 /* ---- the gated kernel alone ---- */
@@ -236,7 +232,7 @@ static KernelWork kernel_carve(Carve *carve, const Field *field)
     work.poles = CARVE(carve, Pole, field->heads);
     work.waves = CARVE(carve, Complex, waves);
     work.kernels = CARVE(carve, double, field->batch *waves);
-    work.gate = CPU_NAME(gate_carve)(carve, field);
+    work.gate = gate_carve(carve, field);
     return work;
 }
 
@@ -257,10 +253,10 @@ void CPU_NAME(field_kernel)(const CpuCall *call)
     const int64_t cells = field.params.cells;
     Carve carve = {.base = call->workspace};
     KernelWork work = kernel_carve(&carve, &field);
-    CPU_NAME(field_poles_plain)(&field, work.poles);
-    CPU_NAME(field_waves)(&field, work.poles, cells, work.waves);
-    CPU_NAME(gate_prepare)(&work.gate, &field, work.waves);
-    CPU_NAME(gate_kernels)(&work.gate, &field, call->in[3], cells, work.kernels);
+    field_poles_plain(&field, work.poles);
+    field_waves(&field, work.poles, cells, work.waves);
+    gate_prepare(&work.gate, &field, work.waves);
+    gate_kernels(&work.gate, &field, call->in[3], cells, work.kernels);
     real *kernel = call->out[0];
     for (int64_t i = 0; i < field.batch * field.heads * cells; i++)
         kernel[i] = (real)work.kernels[i];

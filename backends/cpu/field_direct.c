@@ -3,13 +3,12 @@
  * build, no recurrence and no transform: what the other evaluators are held against. */
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_convolve.h"
 
-ConvolveWork CPU_NAME(direct_carve)(Carve *carve, const Field *field)
+ConvolveWork direct_carve(Carve *carve, const Field *field)
 {
     ConvolveWork work = {.size = field->width};
-    work.slots =
-        CPU_NAME(field_slots)(field->batch * field->heads, work.size * (int64_t)sizeof(double));
+    work.slots = field_slots(field->batch * field->heads, work.size * (int64_t)sizeof(double));
     work.buffers = CARVE(carve, double, work.slots *work.size);
     return work;
 }
@@ -93,7 +92,7 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*head)(const Field *, const Convolution *, int64_t, int64_t, double *))
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(slots_used)(work->slots, field_elements(field));
+    const int64_t slots = slots_used(work->slots, field_elements(field));
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         double *sum = (double *)work->buffers + slot * work->size;
@@ -103,13 +102,12 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
     }
 }
 
-void CPU_NAME(direct_forward)(const ConvolveWork *work, const Field *field, const Convolution *conv)
+void direct_forward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
     each_head(work, field, conv, forward_head);
 }
 
-void CPU_NAME(direct_backward)(const ConvolveWork *work, const Field *field,
-                               const Convolution *conv)
+void direct_backward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
     each_head(work, field, conv, backward_head);
 }

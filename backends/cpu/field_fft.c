@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_convolve.h"
 
 #ifndef REAL_IS_DOUBLE
 #include <kiss_fft.h>
@@ -19,12 +19,11 @@ static void *transform_carve(Carve *carve, int64_t size, bool inverse)
     return memory ? kiss_fft_alloc((int)size, inverse, memory, &bytes) : NULL;
 }
 
-ConvolveWork CPU_NAME(fft_carve)(Carve *carve, const Field *field)
+ConvolveWork fft_carve(Carve *carve, const Field *field)
 {
     ConvolveWork work = {.size = kiss_fft_next_fast_size((int)(2 * field->params.reach))};
     int64_t slot = BUFFERS * work.size;
-    work.slots =
-        CPU_NAME(field_slots)(field->batch * field->heads, slot * (int64_t)sizeof(kiss_fft_cpx));
+    work.slots = field_slots(field->batch * field->heads, slot * (int64_t)sizeof(kiss_fft_cpx));
     work.forward = transform_carve(carve, work.size, false);
     work.inverse = transform_carve(carve, work.size, true);
     work.buffers = CARVE(carve, kiss_fft_cpx, work.slots * slot);
@@ -143,7 +142,7 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
                       void (*run)(const Head *))
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(slots_used)(work->slots, field_elements(field));
+    const int64_t slots = slots_used(work->slots, field_elements(field));
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         kiss_fft_cpx *buffer = (kiss_fft_cpx *)work->buffers + slot * BUFFERS * work->size;
@@ -155,31 +154,31 @@ static void each_head(const ConvolveWork *work, const Field *field, const Convol
     }
 }
 
-void CPU_NAME(fft_forward)(const ConvolveWork *work, const Field *field, const Convolution *conv)
+void fft_forward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
     each_head(work, field, conv, forward_head);
 }
 
-void CPU_NAME(fft_backward)(const ConvolveWork *work, const Field *field, const Convolution *conv)
+void fft_backward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
     each_head(work, field, conv, backward_head);
 }
 
 #else
 
-ConvolveWork CPU_NAME(fft_carve)(Carve *carve, const Field *field)
+ConvolveWork fft_carve(Carve *carve, const Field *field)
 {
-    return CPU_NAME(direct_carve)(carve, field);
+    return direct_carve(carve, field);
 }
 
-void CPU_NAME(fft_forward)(const ConvolveWork *work, const Field *field, const Convolution *conv)
+void fft_forward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
-    CPU_NAME(direct_forward)(work, field, conv);
+    direct_forward(work, field, conv);
 }
 
-void CPU_NAME(fft_backward)(const ConvolveWork *work, const Field *field, const Convolution *conv)
+void fft_backward(const ConvolveWork *work, const Field *field, const Convolution *conv)
 {
-    CPU_NAME(direct_backward)(work, field, conv);
+    direct_backward(work, field, conv);
 }
 
 #endif

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_convolve.h"
 
 static int64_t smooth_size(int64_t least)
 {
@@ -78,12 +78,11 @@ static void transform(const Complex *roots, int64_t size, int64_t stride, int64_
 
 /* ---- kernels and gradients ---- */
 
-GateWork CPU_NAME(gate_carve)(Carve *carve, const Field *field)
+GateWork gate_carve(Carve *carve, const Field *field)
 {
     GateWork work = {.size = smooth_size(4 * field->params.cells)};
     work.bins = work.size / 2 + 1;
-    work.slots = CPU_NAME(field_slots)(field->batch * field->heads,
-                                       2 * work.size * (int64_t)sizeof(Complex));
+    work.slots = field_slots(field->batch * field->heads, 2 * work.size * (int64_t)sizeof(Complex));
     work.roots = CARVE(carve, Complex, work.size);
     work.spectra = CARVE(carve, Complex, field->heads * work.bins);
     work.buffers = CARVE(carve, Complex, work.slots * 2 * work.size);
@@ -105,13 +104,13 @@ static double gain(const GateWork *work, const real *points, int64_t bin)
     return 1 + (1 - w) * (double)points[j] + w * (double)points[j + 1];
 }
 
-void CPU_NAME(gate_prepare)(const GateWork *work, const Field *field, const Complex *waves)
+void gate_prepare(const GateWork *work, const Field *field, const Complex *waves)
 {
     const int64_t size = work->size, cells = field->params.cells;
     const double turn = -2 * acos(-1.0) / (double)size;
     for (int64_t k = 0; k < size; k++)
         work->roots[k] = (Complex){cos(turn * (double)k), sin(turn * (double)k)};
-    const int64_t slots = CPU_NAME(slots_used)(work->slots, field->heads * work->size);
+    const int64_t slots = slots_used(work->slots, field->heads * work->size);
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * size, *out = in + size;
@@ -139,11 +138,11 @@ static void filter(const GateWork *work, const Complex *half, const real *points
     transform(work->roots, size, 1, size, in, out);
 }
 
-void CPU_NAME(gate_kernels)(const GateWork *work, const Field *field, const real *gate,
-                            int64_t cells, double *kernels)
+void gate_kernels(const GateWork *work, const Field *field, const real *gate, int64_t cells,
+                  double *kernels)
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(slots_used)(work->slots, items * work->size);
+    const int64_t slots = slots_used(work->slots, items * work->size);
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;
@@ -188,14 +187,13 @@ static void gate_backward_item(const GateWork *work, const Field *field,
     filter(work, out, gradient->gate + i * FIELD_GATE_POINTS, in, out);
     double *dkernel = &in[0].re;
     for (int64_t t = 0; t < cells; t++) dkernel[t] = out[t].re;
-    gradient->moments[i] = CPU_NAME(kernel_moments)(gradient->waves + h * cells, dkernel, cells);
+    gradient->moments[i] = kernel_moments(gradient->waves + h * cells, dkernel, cells);
 }
 
-void CPU_NAME(spectral_gate_backward)(const GateWork *work, const Field *field,
-                                      const GateGradient *gradient)
+void spectral_gate_backward(const GateWork *work, const Field *field, const GateGradient *gradient)
 {
     const int64_t items = field->batch * field->heads;
-    const int64_t slots = CPU_NAME(slots_used)(work->slots, items * work->size);
+    const int64_t slots = slots_used(work->slots, items * work->size);
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         Complex *in = work->buffers + slot * 2 * work->size, *out = in + work->size;

@@ -9,14 +9,14 @@
 
 #include "backends/cpu/field_parts.h"
 
-void *CPU_NAME(carve)(Carve *carve, int64_t count, size_t size)
+void *carve_bytes(Carve *carve, int64_t count, size_t size)
 {
     void *at = carve->base ? carve->base + carve->used : NULL;
     carve->used += round_up(int64_max(count, 1) * (int64_t)size, 64);
     return at;
 }
 
-int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes)
+int64_t field_slots(int64_t items, int64_t bytes)
 {
     const int64_t most = (int64_t)256 << 20; /* of scratch, unless one slot needs more */
     int64_t processors = int64_max(sysconf(_SC_NPROCESSORS_CONF), 1);
@@ -24,7 +24,7 @@ int64_t CPU_NAME(field_slots)(int64_t items, int64_t bytes)
     return int64_max(int64_min(slots, items), 1);
 }
 
-int64_t CPU_NAME(slots_used)(int64_t slots, int64_t elements)
+int64_t slots_used(int64_t slots, int64_t elements)
 {
 #ifdef _OPENMP
     return worth_threads(elements) ? int64_min(slots, omp_get_max_threads()) : 1;
@@ -45,7 +45,7 @@ static Complex unit_at(double omega, double t, double phi)
     return (Complex){cosine - error * sine, sine + error * cosine};
 }
 
-Complex CPU_NAME(pole_power)(const Pole *pole, int64_t cells)
+Complex pole_power(const Pole *pole, int64_t cells)
 {
     double t = (double)cells;
     return complex_scale(unit_at(pole->omega, t, 0), exp(-pole->alpha * t));
@@ -77,7 +77,7 @@ static void sum_run(const Pole *pole, bool l1, int64_t t0, int64_t cells,
                     double sums[4][NORM_LANES])
 {
     double re[NORM_LANES], im[NORM_LANES], t[NORM_LANES];
-    Complex step = CPU_NAME(pole_power)(pole, NORM_LANES);
+    Complex step = pole_power(pole, NORM_LANES);
     Complex v =
         complex_scale(unit_at(pole->omega, (double)t0, pole->phi), exp(-pole->alpha * (double)t0));
     for (int j = 0; j < NORM_LANES; j++, v = complex_mul(v, pole->z)) {
@@ -154,7 +154,7 @@ static Pole pole_of(const Field *field, int64_t h)
     double alpha = softplus(damping);
     pole.alpha = alpha > limit ? limit : alpha;
     pole.alpha_slope = alpha > limit ? 0 : 1 / (1 + exp(-damping));
-    pole.z = CPU_NAME(pole_power)(&pole, 1);
+    pole.z = pole_power(&pole, 1);
     return pole;
 }
 
@@ -170,17 +170,17 @@ static void make_poles(const Field *field, Pole *poles,
     }
 }
 
-void CPU_NAME(field_poles)(const Field *field, Pole *poles)
+void field_poles(const Field *field, Pole *poles)
 {
     make_poles(field, poles, norm_sums);
 }
 
-void CPU_NAME(field_poles_plain)(const Field *field, Pole *poles)
+void field_poles_plain(const Field *field, Pole *poles)
 {
     make_poles(field, poles, norm_sums_plain);
 }
 
-void CPU_NAME(field_waves)(const Field *field, const Pole *poles, int64_t cells, Complex *waves)
+void field_waves(const Field *field, const Pole *poles, int64_t cells, Complex *waves)
 {
 #pragma omp parallel for schedule(static) if (worth_threads(field->heads * cells))
     for (int64_t i = 0; i < field->heads * cells; i++) {
@@ -191,7 +191,7 @@ void CPU_NAME(field_waves)(const Field *field, const Pole *poles, int64_t cells,
     }
 }
 
-KernelMoments CPU_NAME(kernel_moments)(const Complex *wave, const double *gradient, int64_t cells)
+KernelMoments kernel_moments(const Complex *wave, const double *gradient, int64_t cells)
 {
     KernelMoments m = {{0, 0}, {0, 0}};
     for (int64_t t = 0; t < cells; t++) {
@@ -204,8 +204,8 @@ KernelMoments CPU_NAME(kernel_moments)(const Complex *wave, const double *gradie
 
 /* Spec §2, "Gradients of the field": `weighted` is z·Q, Re `plain` is Σ R·Y, Im `plain` is
  * Σ R·Im(c·S). */
-void CPU_NAME(field_pole_gradient)(const Pole *pole, KernelMoments moments, int64_t h,
-                                   real *dfrequency, real *ddamping, real *dphase)
+void field_pole_gradient(const Pole *pole, KernelMoments moments, int64_t h, real *dfrequency,
+                         real *ddamping, real *dphase)
 {
     double dnorm = -moments.plain.re / pole->norm;
     double dalpha = -moments.weighted.re + dnorm * pole->norm_alpha;

@@ -48,7 +48,7 @@ static void recall_token(const Recall *recall, int64_t b, int64_t h, int64_t n, 
 
 static int64_t recall_slots(const FieldParams *params, int64_t batch)
 {
-    return CPU_NAME(field_slots)(batch * params->heads, params->width * (int64_t)sizeof(real));
+    return field_slots(batch * params->heads, params->width * (int64_t)sizeof(real));
 }
 
 int64_t CPU_NAME(field_recall_workspace)(const Graph *graph, const Node *node)
@@ -80,7 +80,7 @@ void CPU_NAME(field_recall)(const CpuCall *call)
         memcpy(recall.history + (b * recall.kept + recall.position) * row,
                recall.u + b * recall.tokens * row, (size_t)(recall.tokens * row) * sizeof(real));
     const int64_t slots =
-        CPU_NAME(slots_used)(recall_slots(p, recall.batch), items * p->width * recall.position);
+        slots_used(recall_slots(p, recall.batch), items * p->width * recall.position);
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++) {
         real *run = (real *)call->workspace + slot * p->width;

@@ -3,7 +3,7 @@
  * cache; the state between chunks is kept in double, the arithmetic inside one is `real`. */
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_scan.h"
 
 /* The state of a group of channels in a chunk: the chunk's own, and what came before it. Real
  * parts, then imaginary ones. */
@@ -31,10 +31,10 @@ static ScanWork scan_carve(Carve *carve, const Field *field)
 {
     ScanWork work = {.field = field, .groups = groups_of(field)};
     Carve slot = {0};
-    CPU_NAME(step_table_carve)(&slot, field, FORWARD_STEPS);
+    step_table_carve(&slot, field, FORWARD_STEPS);
     work.slot_bytes = slot.used;
-    work.slots = CPU_NAME(field_slots)(work.groups.items, slot.used);
-    work.steps = CPU_NAME(steps_carve)(carve, field);
+    work.slots = field_slots(work.groups.items, slot.used);
+    work.steps = steps_carve(carve, field);
     work.group = CARVE(carve, Group, work.groups.items);
     work.exact = CARVE(carve, Exact, work.groups.items);
     work.slot = CARVE(carve, char, work.slots *work.slot_bytes);
@@ -159,10 +159,10 @@ static void move_state(const ScanWork *work, bool load)
 static void scan_items(const ScanWork *work, int64_t slot, int64_t first, int64_t end)
 {
     Carve carve = {.base = work->slot + slot * work->slot_bytes};
-    StepTable table = CPU_NAME(step_table_carve)(&carve, work->field, FORWARD_STEPS);
+    StepTable table = step_table_carve(&carve, work->field, FORWARD_STEPS);
     table_heads(&table, work->groups, first, end);
     for (int64_t chunk = 0; chunk < work->steps.chunks; chunk++) {
-        CPU_NAME(steps_forward)(&work->steps, chunk, &table);
+        steps_forward(&work->steps, chunk, &table);
         for (int64_t item = first; item < end;) {
             Span span = span_of(work->groups, item, end);
             enter_chunk(work, span);
@@ -174,23 +174,22 @@ static void scan_items(const ScanWork *work, int64_t slot, int64_t first, int64_
     }
 }
 
-int64_t CPU_NAME(scan_forward_bytes)(const Field *field)
+int64_t scan_forward_bytes(const Field *field)
 {
     Carve carve = {0};
     scan_carve(&carve, field);
     return carve.used;
 }
 
-void CPU_NAME(scan_forward)(void *workspace, const Field *field, const ScanForward *scan)
+void scan_forward(void *workspace, const Field *field, const ScanForward *scan)
 {
     Carve carve = {.base = workspace};
     ScanWork work = scan_carve(&carve, field);
     work.scan = scan;
-    CPU_NAME(steps_prepare)(&work.steps, scan->at);
+    steps_prepare(&work.steps, scan->at);
     memset(work.exact, 0, (size_t)work.groups.items * sizeof *work.exact);
     if (scan->state) move_state(&work, true);
-    const int64_t slots = CPU_NAME(slots_used)(work.slots, field_elements(field)),
-                  items = work.groups.items;
+    const int64_t slots = slots_used(work.slots, field_elements(field)), items = work.groups.items;
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++)
         scan_items(&work, slot, slot_first(slot, slots, items), slot_first(slot + 1, slots, items));

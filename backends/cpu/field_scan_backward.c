@@ -4,7 +4,7 @@
  * follows the chunk enters through exact powers, and between chunks it is kept in double. */
 #include <string.h>
 
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_scan.h"
 
 #if defined(__GNUC__)
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -52,7 +52,7 @@ typedef struct ScanWork {
 
 static Slot slot_carve(Carve *carve, const Field *field)
 {
-    Slot slot = {.table = CPU_NAME(step_table_carve)(carve, field, BACKWARD_STEPS)};
+    Slot slot = {.table = step_table_carve(carve, field, BACKWARD_STEPS)};
     slot.group = CARVE(carve, Group, BLOCK_GROUPS);
     slot.state = CARVE(carve, State, (1 + FIELD_CHUNK) * BLOCK_GROUPS);
     return slot;
@@ -64,8 +64,8 @@ static ScanWork scan_carve(Carve *carve, const Field *field)
     Carve slot = {0};
     slot_carve(&slot, field);
     work.slot_bytes = slot.used;
-    work.slots = CPU_NAME(field_slots)(work.groups.items, slot.used);
-    work.steps = CPU_NAME(steps_carve)(carve, field);
+    work.slots = field_slots(work.groups.items, slot.used);
+    work.steps = steps_carve(carve, field);
     work.exact = CARVE(carve, Exact, work.groups.items);
     work.slot = CARVE(carve, char, work.slots *work.slot_bytes);
     return work;
@@ -284,7 +284,7 @@ static void scan_items(const ScanWork *work, int64_t index, int64_t first, int64
     for (int64_t chunk = work->steps.chunks - 1; chunk >= 0; chunk--) {
         const int64_t n0 = chunk * FIELD_CHUNK;
         const int64_t n1 = int64_min(n0 + FIELD_CHUNK, work->field->tokens);
-        CPU_NAME(steps_backward)(&work->steps, chunk, &slot.table);
+        steps_backward(&work->steps, chunk, &slot.table);
         for (int64_t item = first; item < end;) {
             Span span = next_block(span_of(work->groups, item, end));
             scan_chunk(&(Block){work, &slot, span, chunk, n0, n1});
@@ -306,26 +306,25 @@ static KernelMoments head_moments(const ScanWork *work, int64_t h)
     return (KernelMoments){{sum[0], sum[1]}, {sum[2], sum[3]}};
 }
 
-int64_t CPU_NAME(scan_backward_bytes)(const Field *field)
+int64_t scan_backward_bytes(const Field *field)
 {
     Carve carve = {0};
     scan_carve(&carve, field);
     return carve.used;
 }
 
-void CPU_NAME(scan_backward)(void *workspace, const Field *field, const ScanBackward *scan)
+void scan_backward(void *workspace, const Field *field, const ScanBackward *scan)
 {
     Carve carve = {.base = workspace};
     ScanWork work = scan_carve(&carve, field);
     work.scan = scan;
-    CPU_NAME(steps_prepare)(&work.steps, 0);
+    steps_prepare(&work.steps, 0);
     memset(work.exact, 0, (size_t)work.groups.items * sizeof *work.exact);
-    const int64_t slots = CPU_NAME(slots_used)(work.slots, field_elements(field)),
-                  items = work.groups.items;
+    const int64_t slots = slots_used(work.slots, field_elements(field)), items = work.groups.items;
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++)
         scan_items(&work, slot, slot_first(slot, slots, items), slot_first(slot + 1, slots, items));
-    for (int64_t h = 0; h < field->heads; h++) CPU_NAME(field_pole_gradient)
-    (&work.steps.poles[h], head_moments(&work, h), h, scan->dfrequency, scan->ddamping,
-     scan->dphase);
+    for (int64_t h = 0; h < field->heads; h++)
+        field_pole_gradient(&work.steps.poles[h], head_moments(&work, h), h, scan->dfrequency,
+                            scan->ddamping, scan->dphase);
 }

@@ -1,9 +1,9 @@
 /* The numbers of the token scan (field_parts.h): computed in double from exact powers of the poles,
  * rounded once, shared by all samples and channels. Loops over heads are innermost and plain: they
  * are what is vectorised here. */
-#include "backends/cpu/field_parts.h"
+#include "backends/cpu/field_scan.h"
 
-Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field)
+Steps steps_carve(Carve *carve, const Field *field)
 {
     Steps steps = {.field = field, .chunks = ceil_div(field->tokens, FIELD_CHUNK)};
     steps.poles = CARVE(carve, Pole, field->heads);
@@ -13,7 +13,7 @@ Steps CPU_NAME(steps_carve)(Carve *carve, const Field *field)
     return steps;
 }
 
-StepTable CPU_NAME(step_table_carve)(Carve *carve, const Field *field, int numbers)
+StepTable step_table_carve(Carve *carve, const Field *field, int numbers)
 {
     StepTable table = {.chunk = -1};
     table.row = CARVE(carve, real, FIELD_CHUNK * numbers * field->heads);
@@ -76,7 +76,7 @@ static void set_power(const Steps *steps, int64_t cells, double *power)
 {
     const int64_t heads = steps->field->heads;
     for (int64_t h = 0; h < heads; h++) {
-        Complex value = CPU_NAME(pole_power)(&steps->poles[h], cells);
+        Complex value = pole_power(&steps->poles[h], cells);
         power[h] = value.re;
         power[heads + h] = value.im;
     }
@@ -99,12 +99,12 @@ static const double *power_of(const Steps *steps, const StepTable *table, int64_
     return table->miss;
 }
 
-void CPU_NAME(steps_prepare)(Steps *steps, int64_t at)
+void steps_prepare(Steps *steps, int64_t at)
 {
     const Field *field = steps->field;
     steps->at = at;
     steps->n_powers = 0;
-    CPU_NAME(field_poles)(field, steps->poles);
+    field_poles(field, steps->poles);
     for (int64_t h = 0; h < field->heads; h++) {
         const Pole *pole = &steps->poles[h];
         steps->z[h] = pole->z.re;
@@ -209,7 +209,7 @@ static bool begin_chunk(const Steps *steps, int64_t chunk, StepTable *table)
     return true;
 }
 
-void CPU_NAME(steps_forward)(const Steps *steps, int64_t chunk, StepTable *table)
+void steps_forward(const Steps *steps, int64_t chunk, StepTable *table)
 {
     if (!begin_chunk(steps, chunk, table)) return;
     const Field *field = steps->field;
@@ -219,7 +219,7 @@ void CPU_NAME(steps_forward)(const Steps *steps, int64_t chunk, StepTable *table
                       table, table->row + (n - first) * FORWARD_STEPS * field->heads);
 }
 
-void CPU_NAME(steps_backward)(const Steps *steps, int64_t chunk, StepTable *table)
+void steps_backward(const Steps *steps, int64_t chunk, StepTable *table)
 {
     if (!begin_chunk(steps, chunk, table)) return;
     const Field *field = steps->field;
