@@ -55,7 +55,9 @@ foreach(define IN LISTS defines)
 endforeach()
 set(text "${before}${text}${after}")
 
-set(glsl "#extension GL_EXT_buffer_reference : require\n${text}")
+set(glsl "#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_control_flow_attributes : require
+${text}")
 resolve_includes("${glsl}" glsl)
 file(WRITE ${OUT}/${NAME}.glsl "${glsl}")
 # Shared headers stand in prelude.text, once for all kernels.

@@ -23,8 +23,11 @@
  * .x .y .z .w, structs by STRUCT, + - * / on scalars, floor, sqrt, fabs, min, max, arrays, loops.
  * What they do not: casts (TO_FLOAT …), vector constructors (FLOAT2 …), vector arithmetic, pointers,
  * 64-bit integers, array initialisers, recursion, and names of another language's built-ins for what
- * is its own (some OpenCL compilers make step, sign, mix … macros). Products and sums are never
- * contracted unless FMA says so. */
+ * is its own (some OpenCL compilers make step, sign, mix … macros).
+ *
+ * FMA asks for a contracted product and sum. PRECISE before a variable forbids GLSL to contract what
+ * it is made of; the other languages never do so by themselves. UNROLL before a loop of constant
+ * length keeps the arrays it indexes in registers. */
 #ifndef DIALECT_H
 #define DIALECT_H
 
@@ -94,6 +97,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define fabs(x)          abs(x)
 #define FMA(a, b, c)     fma(a, b, c)
 #define PRECISE          precise
+#define UNROLL           [[unroll]]
 
 uint mul_high(uint a, uint b)
 {
@@ -131,7 +135,11 @@ uint mul_high(uint a, uint b)
 #define UINT2(a, b)      (uint2)(a, b)
 #define BITS(x)          as_uint((float)(x))
 #define FROM_BITS(x)     as_float((uint)(x))
-#define FMA(a, b, c)     mad(a, b, c)
+#ifdef FP_FAST_FMAF /* mad() would do, but may be as wrong as it likes */
+#define FMA(a, b, c)     fma(a, b, c)
+#else
+#define FMA(a, b, c)     ((a) * (b) + (c))
+#endif
 #define mul_high(a, b)   mul_hi((uint)(a), (uint)(b))
 
 #else /* CUDA; compiled with --fmad=false */
@@ -201,6 +209,7 @@ typedef unsigned int uint;
 #define TO_INT(x)   ((int)(x))
 #define TO_UINT(x)  ((uint)(x))
 #define PRECISE
+#define UNROLL      _Pragma("unroll")
 
 #endif
 

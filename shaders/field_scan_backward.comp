@@ -44,7 +44,7 @@ BODY
             uint block = first + 8u * (k - 1u);
             float2 moved[8]; /* z^n·S of each token */
             state = kept[k - 1u];
-            for (uint j = 0u; j < 8u; j++) {
+            UNROLL for (uint j = 0u; j < 8u; j++) {
                 if (block + j < end) {
                     float f = LOAD(fraction, block + j), value = LOAD(u, base + (block + j) * channels);
                     state = twofold_turn(AT(jump, steps + block + j), state);
@@ -56,7 +56,7 @@ BODY
                     }
                 }
             }
-            for (uint j = 8u; j > 0u; j--) {
+            UNROLL for (uint j = 8u; j > 0u; j--) {
                 uint i = block + j - 1u;
                 if (i < end) {
                     float f = LOAD(fraction, i), value = LOAD(u, base + i * channels);

@@ -23,8 +23,8 @@ BODY
     uint split = GROUP_Z % arg.splits, result = GROUP_Z / arg.splits;
 
     float sum[ROWS_EACH][COLS_EACH];
-    for (int m = 0; m < ROWS_EACH; m++)
-        for (int n = 0; n < COLS_EACH; n++) sum[m][n] = 0.0f;
+    UNROLL for (int m = 0; m < ROWS_EACH; m++)
+        UNROLL for (int n = 0; n < COLS_EACH; n++) sum[m][n] = 0.0f;
 
     uint blocks = (arg.inner + DEPTH - 1u) / DEPTH;
     uint each = (blocks * arg.items + arg.splits - 1u) / arg.splits;
@@ -50,13 +50,13 @@ BODY
             tile_b[k * pitch_b + j] = value;
         }
         BARRIER();
-        for (uint k = 0u; k < DEPTH; k++) {
+        UNROLL for (uint k = 0u; k < DEPTH; k++) {
             float row_value[ROWS_EACH];
-            for (int m = 0; m < ROWS_EACH; m++)
+            UNROLL for (int m = 0; m < ROWS_EACH; m++)
                 row_value[m] = tile_a[k * pitch_a + lane_row + 16u * TO_UINT(m)];
-            for (int n = 0; n < COLS_EACH; n++) {
+            UNROLL for (int n = 0; n < COLS_EACH; n++) {
                 float col_value = tile_b[k * pitch_b + lane_col + 16u * TO_UINT(n)];
-                for (int m = 0; m < ROWS_EACH; m++)
+                UNROLL for (int m = 0; m < ROWS_EACH; m++)
                     sum[m][n] = FMA(row_value[m], col_value, sum[m][n]);
             }
         }
@@ -64,8 +64,8 @@ BODY
     }
 
     uint at = GROUP_Z * arg.stride_c;
-    for (int m = 0; m < ROWS_EACH; m++) {
-        for (int n = 0; n < COLS_EACH; n++) {
+    UNROLL for (int m = 0; m < ROWS_EACH; m++) {
+        UNROLL for (int n = 0; n < COLS_EACH; n++) {
             uint i = first_row + lane_row + 16u * TO_UINT(m);
             uint j = first_col + lane_col + 16u * TO_UINT(n);
             if (i < arg.rows && j < arg.cols) {
