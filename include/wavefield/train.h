@@ -101,10 +101,10 @@ WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t siz
  * resume it. */
 WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings);
 
-/* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is held
- * out (its first token then only serves as context). Windows of `length` tokens (0: max_seq_len) that
- * do not overlap, `batch` (0: 8) at a time; every target is counted once. `evaluator` as in
- * wf_trainer_params. */
+/* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is
+ * held out (its first token then only serves as context). Windows of `length` tokens (0:
+ * max_seq_len) that do not overlap, `batch` (0: 8) at a time; every target is counted once.
+ * `evaluator` as in wf_trainer_params. */
 WF_API wf_status wf_evaluate(wf_model *model, const wf_dataset *data, int64_t batch, int64_t length,
                              const char *evaluator, wf_evaluation *result);
 
