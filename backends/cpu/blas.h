@@ -25,7 +25,8 @@ typedef struct Gemm {
 } Gemm;
 void CPU_NAME(gemm)(const Gemm *g, const real *a, const real *b, real *c);
 
-/* The same for m = 1, where reading B is all the work. */
+/* The same for a few rows, where reading B is all the work; ours, as it outruns OpenBLAS there. A
+ * is not transposed. */
 void CPU_NAME(gemv)(const Gemm *g, const real *a, const real *b, real *c);
 
 #endif

@@ -61,12 +61,6 @@ static inline real zero_if(bool zero, real value)
     return zero ? 0 : value;
 }
 
-static inline real sigmoid_slope(real g)
-{
-    real rest, s = sigmoid_and_rest(g, &rest);
-    return s * rest;
-}
-
 LOOP(copy_loop, A)
 LOOP(add_loop, A + B)
 LOOP(gelu_loop, gelu_of(A))

@@ -5,10 +5,8 @@
 
 #ifdef REAL_IS_DOUBLE
 #define cblas_gemm cblas_dgemm
-#define cblas_gemv cblas_dgemv
 #else
 #define cblas_gemm cblas_sgemm
-#define cblas_gemv cblas_sgemv
 #endif
 
 void CPU_NAME(gemm)(const Gemm *g, const real *a, const real *b, real *c)
@@ -16,17 +14,6 @@ void CPU_NAME(gemm)(const Gemm *g, const real *a, const real *b, real *c)
     cblas_gemm(CblasRowMajor, g->trans_a ? CblasTrans : CblasNoTrans,
                g->trans_b ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k, 1, a,
                (int)g->ld_a, b, (int)g->ld_b, g->add ? 1 : 0, c, (int)g->ld_c);
-}
-
-void CPU_NAME(gemv)(const Gemm *g, const real *a, const real *b, real *c)
-{
-    int step = g->trans_a ? (int)g->ld_a : 1;
-    if (g->trans_b)
-        cblas_gemv(CblasRowMajor, CblasNoTrans, (int)g->n, (int)g->k, 1, b, (int)g->ld_b, a, step,
-                   g->add ? 1 : 0, c, 1);
-    else
-        cblas_gemv(CblasRowMajor, CblasTrans, (int)g->k, (int)g->n, 1, b, (int)g->ld_b, a, step,
-                   g->add ? 1 : 0, c, 1);
 }
 
 #else
@@ -92,26 +79,6 @@ void CPU_NAME(gemm)(const Gemm *g, const real *a, const real *b, real *c)
                 pack(a, g->ld_a, g->trans_a, i, p, m, k, MICRO_M, packed_a);
                 block(g, m, n, k, packed_a, packed_b, c + i * g->ld_c + j);
             }
-        }
-}
-
-void CPU_NAME(gemv)(const Gemm *g, const real *a, const real *b, real *c)
-{
-    int64_t step = g->trans_a ? g->ld_a : 1;
-    clear(g, c);
-    if (g->trans_b)
-        for (int64_t j = 0; j < g->n; j++) {
-            const real *row = b + j * g->ld_b;
-            real sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t p = 0; p < g->k; p++) sum += a[p * step] * row[p];
-            c[j] += sum;
-        }
-    else
-        for (int64_t p = 0; p < g->k; p++) {
-            const real *row = b + p * g->ld_b, scale = a[p * step];
-#pragma omp simd
-            for (int64_t j = 0; j < g->n; j++) c[j] += scale * row[j];
         }
 }
 

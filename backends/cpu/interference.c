@@ -85,18 +85,16 @@ void CPU_NAME(interfere)(const CpuCall *call)
     }
 }
 
-/* dc and dg of one row; returns the gradient of its weight sigmoid(s/τ). */
+/* dc and dg of one row; returns the gradient of its weight sigmoid(s/τ). Three loops form the gate
+ * three times, which is cheaper than one that cannot vectorise. */
 static real interfere_backward_row(const real *dy, const real *c, const real *g, real weight,
                                    int64_t n, real *dc, real *dg, bool add_c, bool add_g)
 {
     real dweight = 0;
 #pragma omp simd reduction(+ : dweight)
-    for (int64_t i = 0; i < n; i++) {
-        real closed, open = sigmoid_and_rest(g[i], &closed), through = dy[i] * c[i] * open;
-        dweight += through;
-        real_put(&dg[i], through * weight * closed, add_g);
-        real_put(&dc[i], dy[i] * open * weight, add_c);
-    }
+    for (int64_t i = 0; i < n; i++) dweight += dy[i] * c[i] * real_sigmoid(g[i]);
+    EACH(i, n, dc, dy[i] * real_sigmoid(g[i]) * weight, add_c);
+    EACH(i, n, dg, dy[i] * c[i] * weight * sigmoid_slope(g[i]), add_g);
     return dweight;
 }
 

@@ -117,6 +117,13 @@ static inline real sigmoid_and_rest(real x, real *rest)
     return x >= 0 ? larger : smaller;
 }
 
+/* Its derivative. */
+static inline real sigmoid_slope(real x)
+{
+    real rest, share = sigmoid_and_rest(x, &rest);
+    return share * rest;
+}
+
 /* log(1 + e^x); for scalars: it does not vectorise. */
 static inline double softplus(double x)
 {

@@ -5,14 +5,15 @@
 #include "backends/cpu/blas.h"
 
 enum {
-    PANEL_ROWS = 256,
-    PANEL_COLS = 512,
-    ENOUGH_PANELS = 16,      /* no finer cut is made beyond this many */
-    LEAST_VOLUME = 1 << 21,  /* nor below this many multiplications in a panel */
-    LEAST_INNER = 512,       /* nor below this much of the inner axis */
-    LARGEST_SPLIT = 1 << 18, /* elements of a C worth keeping several of */
-    VECTOR_ROWS = 4,         /* up to here B is read once a row, as matrix times vector */
-    VECTOR_VOLUME = 1 << 15  /* elements of B in a panel of such a product */
+    LEAST_VOLUME = 1 << 23,   /* multiplications that make a panel worth its own thread */
+    FEW_PANELS = 16,          /* enough of those, until each has */
+    LARGEST_VOLUME = 1 << 27, /* more than this */
+    LEAST_SIDE = 16,          /* no side of C is cut finer than this */
+    LEAST_INNER = 512,        /* nor the inner axis than this */
+    LARGEST_SPLIT = 1 << 18,  /* elements of a C worth keeping several of */
+    VECTOR_ROWS = 4,          /* up to here B is read once a row, as matrix times vector */
+    VECTOR_VOLUME = 1 << 15,  /* elements of B in a panel of such a product, and where its rows */
+    VECTOR_COLS = 256         /* run across the panel, at least this much of each */
 };
 
 typedef struct Tiling {
@@ -35,38 +36,57 @@ static int64_t cut(int64_t length, int64_t *n)
     return int64_min(piece, length);
 }
 
+/* Few enough rows, each in one piece, to go as matrix times vector? */
+static bool is_vector(const ProductParams *p)
+{
+    return p->rows <= VECTOR_ROWS && (!p->trans_a || (p->rows == 1 && p->ld_a == 1));
+}
+
 static Tiling vector_tiling(const ProductParams *p)
 {
     Tiling t = {.rows = p->rows, .inner = p->inner, .n_rows = 1, .n_inner = 1};
     t.items = p->sum_batch ? 1 : p->batch;
     t.n_cols = int64_max(1, p->cols * p->inner / VECTOR_VOLUME);
+    if (!p->trans_b) t.n_cols = int64_min(t.n_cols, ceil_div(p->cols, VECTOR_COLS));
     t.cols = cut(p->cols, &t.n_cols);
     return t;
 }
 
+/* How many panels the product should be cut into. */
+static int64_t panels_wanted(const ProductParams *p)
+{
+    int64_t volume = p->batch * p->rows * p->cols * p->inner;
+    return int64_max(int64_min(volume / LEAST_VOLUME, FEW_PANELS), volume / LARGEST_VOLUME);
+}
+
+/* Halves the longest side until there are panels enough. The inner axis counts for less: cutting it
+ * costs memory and a sum. */
 static Tiling choose_tiling(const ProductParams *p)
 {
-    if (p->rows <= VECTOR_ROWS) return vector_tiling(p);
-    Tiling t = {.items = p->sum_batch ? 1 : p->batch, .n_inner = 1, .inner = p->inner};
-    t.n_rows = ceil_div(p->rows, PANEL_ROWS);
-    t.n_cols = ceil_div(p->cols, PANEL_COLS);
-    for (;;) {
-        t.rows = cut(p->rows, &t.n_rows);
-        t.cols = cut(p->cols, &t.n_cols);
-        int64_t half = t.rows * t.cols / 2 * p->inner;
-        if (tasks(&t) >= ENOUGH_PANELS || half < LEAST_VOLUME) break;
-        int64_t longer = int64_max(t.rows, t.cols);
-        if (longer <= 32) break;
-        if (t.rows >= t.cols)
-            t.n_rows *= 2;
-        else
-            t.n_cols *= 2;
-    }
+    if (is_vector(p)) return vector_tiling(p);
+    Tiling t = {.items = p->sum_batch ? 1 : p->batch,
+                .rows = p->rows,
+                .cols = p->cols,
+                .inner = p->inner,
+                .n_rows = 1,
+                .n_cols = 1,
+                .n_inner = 1};
     bool small = t.items * p->rows * p->cols <= LARGEST_SPLIT;
-    while (small && tasks(&t) < ENOUGH_PANELS && t.inner >= 2 * LEAST_INNER &&
-           t.rows * t.cols * (t.inner / 2) >= LEAST_VOLUME) {
-        t.n_inner *= 2;
-        t.inner = cut(p->inner, &t.n_inner);
+    int64_t wanted = panels_wanted(p);
+    while (tasks(&t) < wanted) {
+        int64_t side = int64_max(t.rows, t.cols);
+        if (small && t.inner >= 2 * LEAST_INNER && t.inner >= 4 * side) {
+            t.n_inner *= 2;
+            t.inner = cut(p->inner, &t.n_inner);
+        } else if (side < 2 * LEAST_SIDE) {
+            break;
+        } else if (t.rows > t.cols) {
+            t.n_rows *= 2;
+            t.rows = cut(p->rows, &t.n_rows);
+        } else {
+            t.n_cols *= 2;
+            t.cols = cut(p->cols, &t.n_cols);
+        }
     }
     return t;
 }
@@ -125,13 +145,10 @@ static void multiply_panel(const ProductParams *p, const Panel *panel, const rea
                   .ld_a = p->ld_a,
                   .ld_b = p->ld_b,
                   .ld_c = panel->ld_c};
-        if (p->rows > VECTOR_ROWS) {
+        if (is_vector(p))
+            CPU_NAME(gemv)(&g, item_a, item_b, panel->c);
+        else
             CPU_NAME(gemm)(&g, item_a, item_b, panel->c);
-            continue;
-        }
-        g.m = 1;
-        for (int64_t r = 0; r < panel->rows; r++) CPU_NAME(gemv)
-        (&g, item_a + (p->trans_a ? r : r * p->ld_a), item_b, panel->c + r * panel->ld_c);
     }
 }
 
@@ -197,10 +214,11 @@ void CPU_NAME(multiply)(const ProductParams *p, const real *a, const real *b, co
 
 void CPU_NAME(product)(const CpuCall *call)
 {
-    const real *bias = call->node->n_in > 2 ? call->in[2] : NULL;
-    CPU_NAME(multiply)
-    (&call->node->params.product, call->in[0], call->in[1], bias, call->out[0],
-     call_accumulates(call, 0), call->workspace);
+    const ProductParams *p = &call->node->params.product;
+    const real *a = call->in[0], *b = call->in[1],
+               *bias = call->node->n_in > 2 ? call->in[2] : NULL;
+    bool add = call_accumulates(call, 0);
+    CPU_NAME(multiply)(p, a, b, bias, call->out[0], add, call->workspace);
 }
 
 int64_t CPU_NAME(product_workspace)(const Graph *graph, const Node *node)
