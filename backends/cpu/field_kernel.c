@@ -162,8 +162,7 @@ static void make_poles(const Field *field, Pole *poles,
                        NormSums (*sums)(const Pole *, KernelNorm, int64_t))
 {
     const FieldParams *p = &field->params;
-    const bool threads = field->heads > 1 && worth_threads(field->heads * p->cells);
-#pragma omp parallel for schedule(static) if (threads)
+#pragma omp parallel for schedule(static) if (worth_threads((field->heads - 1) * p->cells))
     for (int64_t h = 0; h < field->heads; h++) {
         poles[h] = pole_of(field, h);
         set_norm(&poles[h], p->norm, sums(&poles[h], p->norm, p->cells));

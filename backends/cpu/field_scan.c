@@ -142,15 +142,16 @@ static void leave_chunk(const ScanWork *work, Span span, const StepTable *table)
 static void move_state(const ScanWork *work, bool load)
 {
     const Field *field = work->field;
-    const int64_t d = field->width, per_head = work->groups.per_head;
-    for (int64_t i = 0; i < field->batch * field->heads * 2 * d; i++) {
-        int64_t row = i / (2 * d), part = i / d % 2, channel = i % d;
-        double *exact = &work->exact[row * per_head + channel / LANES].value[part][channel % LANES];
-        if (load)
-            *exact = (double)work->scan->state[i];
-        else
-            work->scan->state[i] = (real)*exact;
-    }
+    real *state = work->scan->state;
+    for (int64_t row = 0; row < field->batch * field->heads; row++)
+        for (int k = 0; k < 2; k++)
+            for (int64_t c = 0; c < field->width; c++, state++) {
+                Exact *exact = &work->exact[row * work->groups.per_head + c / LANES];
+                if (load)
+                    exact->value[k][c % LANES] = (double)*state;
+                else
+                    *state = (real)exact->value[k][c % LANES];
+            }
 }
 
 /* ---- all of it ---- */

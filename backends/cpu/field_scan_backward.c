@@ -150,6 +150,18 @@ static void recompute(const Block *block)
 
 /* ---- one token back ---- */
 
+/* One group's result to its place. */
+static inline void put_row(const real *restrict from, int64_t count, bool add, real *restrict to)
+{
+    if (add) {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) to[c] += from[c];
+    } else {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) to[c] = from[c];
+    }
+}
+
 static inline void retreat_group(const real *restrict step, int64_t heads, real f, int64_t count,
                                  const real *restrict dr, const real *restrict u, real *restrict du,
                                  bool add, const State *restrict state, Group *restrict group)
@@ -193,13 +205,7 @@ static inline void retreat_group(const real *restrict step, int64_t heads, real 
         group->moments[0][c] += u[c] * y_re[c];
         group->moments[1][c] += u[c] * y_im[c];
     }
-    if (add) {
-#pragma omp simd
-        for (int64_t c = 0; c < count; c++) du[c] += y_re[c];
-    } else {
-#pragma omp simd
-        for (int64_t c = 0; c < count; c++) du[c] = y_re[c];
-    }
+    put_row(y_re, count, add, du);
 }
 
 static void retreat(const Block *block)
