@@ -3,6 +3,7 @@
 #include "cli/common.h"
 
 #include "base/files.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ typedef struct CheckValues {
 typedef struct CheckOutput {
     bool bench;
     json_t *cases; /* NULL: not wanted */
+    Text missing;  /* names of ops: " gelu, dropout," */
 } CheckOutput;
 
 static const char *verdict_name(CheckVerdict verdict)
@@ -37,10 +39,20 @@ static void print_result(const CheckOutput *output, const CheckResult *result)
     printf("  %s\n", result->detail ? result->detail : "");
 }
 
+/* Notes an op, once, of which something is missing. */
+static void note_missing(CheckOutput *output, const char *name)
+{
+    char op[64];
+    snprintf(op, sizeof op, " %.*s,", (int)strcspn(name, " "), name);
+    if (output->missing.data && strstr(output->missing.data, op)) return;
+    text_append(&output->missing, "%s", op);
+}
+
 static void report(void *context, const CheckResult *result)
 {
     CheckOutput *output = context;
     print_result(output, result);
+    if (result->verdict == CHECK_MISSING) note_missing(output, result->name);
     if (!output->cases) return;
     /* JSON has no infinities: an error beyond measure is null. */
     bool measured = result->verdict != CHECK_MISSING && result->error < 1e300;
@@ -89,8 +101,11 @@ static wf_status check(const CheckValues *v, CheckTotals *totals)
     if (!status)
         printf("\n%s (%s): %d ok, %d failed, %d missing\n", info.id, info.name, totals->passed,
                totals->failed, totals->missing);
+    if (!status && output.missing.data)
+        printf("cases missing of:%.*s\n", (int)output.missing.length - 1, output.missing.data);
     if (!status && v->json) status = write_json(v->json, &output, totals, info.id);
     json_decref(output.cases);
+    text_destroy(&output.missing);
     wf_device_close(device);
     return status;
 }
