@@ -1,7 +1,6 @@
 /* The field by fast convolution (spec §2, "FFT"): KissFFT, any kernel and any geometry. Two
  * channels of a head ride in one complex transform; lengths cover the cells reached, zero-padded so
  * that nothing wraps round. Float only. */
-#include <limits.h>
 #include <string.h>
 
 #include "backends/cpu/field_convolve.h"

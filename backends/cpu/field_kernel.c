@@ -1,7 +1,6 @@
 /* One head's wave kernel (spec §2): its pole, its norm, its samples, and the way back from a
  * gradient to frequency, damping and phase. Double precision in every build: O(H·G) work. */
 #include <math.h>
-#include <string.h>
 #include <unistd.h>
 #ifdef _OPENMP
 #include <omp.h>
