@@ -353,65 +353,104 @@ static void test_gradients_in_double(void **state)
     wf_device_close(device);
 }
 
-typedef struct Gradients {
-    double *values[4]; /* u, frequency, damping, phase */
-} Gradients;
+enum { RESULTS = 5 };
 
-static Gradients gradients_of(wf_device *device, const Case *this, const char *evaluator,
-                              const Data *data)
+typedef struct Results {
+    double *values[RESULTS]; /* r; gradients of u, frequency, damping, phase */
+} Results;
+
+static Results results_of(wf_device *device, const Case *this, const char *evaluator,
+                          const Data *data)
 {
-    Gradients g;
-    float *floats[4];
+    Results results;
+    float *floats[RESULTS];
     wf_field *field = field_of(device, this, evaluator, data);
-    for (int t = 0; t < 4; t++) {
-        int64_t n = t ? data->m : data->n;
+    for (int t = 0; t < RESULTS; t++) {
+        int64_t n = t < 2 ? data->n : data->m;
         floats[t] = malloc((size_t)n * sizeof(float));
-        g.values[t] = malloc((size_t)n * sizeof(double));
+        results.values[t] = malloc((size_t)n * sizeof(double));
     }
-    assert_int_equal(wf_field_forward(field, data->u, NULL), WF_OK);
-    assert_int_equal(wf_field_backward(field, data->dr, floats[0], floats[1], floats[2], floats[3]),
+    assert_int_equal(wf_field_forward(field, data->u, floats[0]), WF_OK);
+    assert_int_equal(wf_field_backward(field, data->dr, floats[1], floats[2], floats[3], floats[4]),
                      WF_OK);
-    for (int t = 0; t < 4; t++) {
-        for (int64_t i = 0; i < (t ? data->m : data->n); i++) g.values[t][i] = (double)floats[t][i];
+    for (int t = 0; t < RESULTS; t++) {
+        for (int64_t i = 0; i < (t < 2 ? data->n : data->m); i++)
+            results.values[t][i] = (double)floats[t][i];
         free(floats[t]);
     }
     wf_field_destroy(field);
-    return g;
+    return results;
 }
 
-static void gradients_free(Gradients *g)
+static void results_free(Results *results)
 {
-    for (int t = 0; t < 4; t++) free(g->values[t]);
+    for (int t = 0; t < RESULTS; t++) free(results->values[t]);
 }
 
-/* Terms that one element sums: for a parameter, the absolute terms of cells × tokens × channels are
- * far larger than the sum, so the count of both passes is generous. */
-static int64_t reduction_of(const wf_field_params *p, int tensor)
+/* Terms that one element sums: of r and u's gradient over cells, of a parameter's over all deposits
+ * and cells. */
+static int64_t reduction_of(const wf_field_params *p, int result)
 {
     int64_t cells = cells_of(p);
-    return tensor ? p->batch * p->tokens * p->width * cells : cells;
+    return result < 2 ? cells : p->batch * p->tokens * p->width * cells;
+}
+
+/* r and all gradients against the double device; false where this device cannot. */
+static bool agrees(wf_device *device, wf_device *reference, const Case *this, const char *evaluator)
+{
+    static const char *const names[] = {"r", "du", "dfrequency", "ddamping", "dphase"};
+    wf_field_params params = this->params;
+    wf_field *field;
+    params.evaluator = evaluator;
+    wf_status status = wf_field_create(device, &params, &field);
+    if (status == WF_ERROR_UNSUPPORTED) return false;
+    if (status) fail_msg("%s: %s", this->name, wf_error_message());
+    wf_field_destroy(field);
+
+    Data data = data_create(this);
+    Results expected = results_of(reference, this, "direct", &data);
+    Results found = results_of(device, this, evaluator, &data);
+    for (int t = 0; t < RESULTS; t++)
+        expect_near(names[t], this, evaluator, found.values[t], expected.values[t],
+                    t < 2 ? data.n : data.m, check_bound(reduction_of(&this->params, t)));
+    results_free(&found);
+    results_free(&expected);
+    data_destroy(&data);
+    return true;
 }
 
 static void test_gradients_in_float(void **state)
 {
     (void)state;
-    static const char *const names[] = {"du", "dfrequency", "ddamping", "dphase"};
     wf_device *device = open_float(), *reference = open_double();
-    for (int c = 0; c < CASES; c++) {
-        Data data = data_create(&cases[c]);
-        Gradients expected = gradients_of(reference, &cases[c], "direct", &data);
-        for (int e = 0; e < 4; e++) {
-            if (!serves(evaluators[e], &cases[c])) continue;
-            Gradients found = gradients_of(device, &cases[c], evaluators[e], &data);
-            for (int t = 0; t < 4; t++)
-                expect_near(names[t], &cases[c], evaluators[e], found.values[t], expected.values[t],
-                            t ? data.m : data.n, check_bound(reduction_of(&cases[c].params, t)));
-            gradients_free(&found);
-        }
-        gradients_free(&expected);
-        data_destroy(&data);
-    }
+    for (int c = 0; c < CASES; c++)
+        for (int e = 0; e < 4; e++)
+            if (serves(evaluators[e], &cases[c]))
+                assert_true(agrees(device, reference, &cases[c], evaluators[e]));
     wf_device_close(device);
+    wf_device_close(reference);
+}
+
+/* The scan everywhere; of the transforms, whose plans some drivers take a second to make, one. */
+static void test_every_other_device(void **state)
+{
+    (void)state;
+    enum { MANY = 16 };
+    wf_device_info infos[MANY];
+    int count;
+    wf_device *reference = open_double();
+    assert_int_equal(wf_device_list(infos, MANY, &count), WF_OK);
+    for (int i = 0; i < count && i < MANY; i++) {
+        if (infos[i].kind == WF_DEVICE_CPU) continue;
+        wf_device *device;
+        if (wf_device_open(infos[i].id, &device)) fail_msg("%s", wf_error_message());
+        int agreed = 0;
+        for (int c = 0; c < CASES; c++)
+            if (!is_leaky(&cases[c])) agreed += agrees(device, reference, &cases[c], "scan");
+        agreed += agrees(device, reference, &cases[3], "fft");
+        print_message("%s: %d cases\n", infos[i].id, agreed);
+        wf_device_close(device);
+    }
     wf_device_close(reference);
 }
 
@@ -556,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_forward_in_double),
         cmocka_unit_test(test_gradients_in_double),
         cmocka_unit_test(test_gradients_in_float),
+        cmocka_unit_test(test_every_other_device),
         cmocka_unit_test(test_leaky_geometries),
         cmocka_unit_test(test_bad_parameters),
         cmocka_unit_test(test_order_of_calls),
