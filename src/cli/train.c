@@ -14,7 +14,7 @@ typedef struct TrainValues {
     const char *config, *out, *tokenizer, *evaluator, *device;
     TextList set, data;
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed;
-    double learning_rate, min_learning_rate, weight_decay, clip, held_out;
+    double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, save_every, keep, log_every;
     bool resume;
 } TrainValues;
@@ -105,6 +105,8 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->seed >= 0) settings->seed = (uint64_t)v->seed;
     if (v->learning_rate >= 0) settings->learning_rate = v->learning_rate;
     if (v->min_learning_rate >= 0) settings->min_learning_rate = v->min_learning_rate;
+    if (v->qk_rate >= 0) settings->qk_lr_mult = v->qk_rate;
+    if (v->kernel_rate >= 0) settings->kernel_lr_mult = v->kernel_rate;
     if (v->weight_decay >= 0) settings->weight_decay = v->weight_decay;
     if (v->clip >= 0) settings->clip = v->clip;
     if (v->evaluator) settings->evaluator = v->evaluator;
@@ -295,6 +297,10 @@ static const Option options[] = {
            "peak rate (default: the preset's, else 1e-3)"),
     OPTION(TrainValues, min_learning_rate, "min-learning-rate", REAL, "R", NULL,
            "rate at the end of the cosine (default: the preset's, else a tenth of the peak)"),
+    OPTION(TrainValues, qk_rate, "qk-rate", REAL, "X", NULL,
+           "rate of the q, k, v projections over the others' (default: 3, version 3.5: 1)"),
+    OPTION(TrainValues, kernel_rate, "kernel-rate", REAL, "X", NULL,
+           "rate of wave kernels and spectral gates (default: 50, version 3.5: 1)"),
     OPTION(TrainValues, warmup, "warmup", INTEGER, "N", NULL,
            "steps of linear warm-up (default: the preset's, else a twentieth)"),
     OPTION(TrainValues, weight_decay, "weight-decay", REAL, "R", NULL,
