@@ -1,5 +1,6 @@
 # Makes one kernel's self-contained sources.
-#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4 -DOUT=DIR -P assemble.cmake
+#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4 -DOUT=DIR
+#         -P assemble.cmake
 # Writes, in OUT, with every #include resolved:
 #   NAME.glsl   for glslc
 #   NAME.text   C string literals: the kernel for OpenCL C and CUDA, to follow prelude.text

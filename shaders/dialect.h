@@ -20,10 +20,10 @@
  * neither buffers nor group memory.
  *
  * What all three languages share and kernels may use: float, int, uint, float2, float4, uint2 with
- * .x .y .z .w, structs by STRUCT, + - * / on scalars, floor, sqrt, fabs, min, max, arrays, loops.
- * What they do not: casts (TO_FLOAT …), vector constructors (FLOAT2 …), vector arithmetic, pointers,
- * 64-bit integers, array initialisers, recursion, and names of another language's built-ins for what
- * is its own (some OpenCL compilers make step, sign, mix … macros).
+ * .x .y .z .w, + - * / on scalars, floor, sqrt, fabs, min, max, arrays, loops. What they do not:
+ * structs, casts (TO_FLOAT …), vector constructors (FLOAT2 …), vector arithmetic, pointers, 64-bit
+ * integers, array initialisers, recursion, and names of another language's built-ins for what is its
+ * own (some OpenCL compilers make step, sign, mix … macros).
  *
  * FMA asks for a contracted product and sum. PRECISE before a variable forbids GLSL to contract what
  * it is made of; the other languages never do so by themselves. UNROLL before a loop of constant
@@ -67,8 +67,6 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define BODY                      void main()
 #define END
 #define FUNCTION
-#define STRUCT(name) struct name
-#define END_STRUCT(name)
 
 #define LOAD(buffer, i)         float(arg.buffer.at[i])
 #define STORE(buffer, i, value) arg.buffer.at[i] = REAL(value)
@@ -78,7 +76,6 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define GROUP_Y   gl_WorkGroupID.y
 #define GROUP_Z   gl_WorkGroupID.z
 #define GROUPS_X  gl_NumWorkGroups.x
-#define GROUPS_Y  gl_NumWorkGroups.y
 #define LANE      gl_LocalInvocationID.x
 #define LANES     gl_WorkGroupSize.x
 #define BARRIER() barrier()
@@ -112,7 +109,7 @@ uint mul_high(uint a, uint b)
 
 #if defined(__OPENCL_C_VERSION__)
 
-/* A buffer is a pointer and the element where the tensor starts, for OpenCL 1.2 has no addresses. */
+/* A buffer is a pointer and the element where the tensor starts: OpenCL 1.2 has no addresses. */
 #pragma OPENCL FP_CONTRACT OFF
 #define BUFFER_IN(type, name)  __global const type *const name, const uint name##_at,
 #define BUFFER_OUT(type, name) __global type *const name, const uint name##_at,
@@ -125,7 +122,6 @@ uint mul_high(uint a, uint b)
 #define GROUP_Y   ((uint)get_group_id(1))
 #define GROUP_Z   ((uint)get_group_id(2))
 #define GROUPS_X  ((uint)get_num_groups(0))
-#define GROUPS_Y  ((uint)get_num_groups(1))
 #define LANE      ((uint)get_local_id(0))
 #define LANES     ((uint)get_local_size(0))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
@@ -156,7 +152,6 @@ typedef unsigned int uint;
 #define GROUP_Y   blockIdx.y
 #define GROUP_Z   blockIdx.z
 #define GROUPS_X  gridDim.x
-#define GROUPS_Y  gridDim.y
 #define LANE      threadIdx.x
 #define LANES     blockDim.x
 #define BARRIER() __syncthreads()
@@ -199,8 +194,6 @@ typedef unsigned int uint;
     ENTRY(size) name(buffers const name##_scalars arg) {
 #define BODY
 #define END          }
-#define STRUCT(name) typedef struct name
-#define END_STRUCT(name) name
 
 #define LOAD(buffer, i)         ((float)AT(buffer, i))
 #define STORE(buffer, i, value) AT(buffer, i) = (REAL)(value)

@@ -26,8 +26,8 @@ BODY
     uint place = arg.first_row + k;
     if (i < arg.tokens && k < arg.rows && place < arg.all_rows) {
         uint plane = place / pairs, channel = 2u * (place % pairs);
-        uint at = ((plane % arg.batch * arg.tokens + i) * arg.heads + plane / arg.batch) * arg.width +
-                  channel;
+        uint token = plane % arg.batch * arg.tokens + i;
+        uint at = (token * arg.heads + plane / arg.batch) * arg.width + channel;
         float2 value = tile[LANE % 8u * 33u + LANE / 8u];
         STORE(r, at, arg.accumulate != 0u ? LOAD(r, at) + value.x : value.x);
         if (channel + 1u < arg.width)

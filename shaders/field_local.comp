@@ -20,7 +20,8 @@ BODY
         for (uint t = 0u; t < count; t++) {
             uint i = first + (arg.backward != 0u ? count - 1u - t : t);
             float4 move = AT(jump, h * arg.tokens + i);
-            float f = LOAD(fraction, i), value = LOAD(u, (GROUP_Z * arg.tokens + i) * channels + channel);
+            float f = LOAD(fraction, i);
+            float value = LOAD(u, (GROUP_Z * arg.tokens + i) * channels + channel);
             if (arg.backward == 0u) {
                 state = twofold_turn(move, state);
                 state.x += (1.0f - f) * value;
@@ -38,7 +39,8 @@ BODY
             }
         }
         uint slot = GROUP_Y + 1u - arg.backward;
-        uint at = ((GROUP_Z * arg.heads + h) * arg.chunks + slot) * 2u * arg.width + channel % arg.width;
+        uint at = ((GROUP_Z * arg.heads + h) * arg.chunks + slot) * 2u * arg.width +
+                  channel % arg.width;
         STORE(carry, at, state.x);
         STORE(carry, at + arg.width, state.y);
     }

@@ -11,7 +11,8 @@ BODY
         uint h = channel / arg.width;
         uint first = GROUP_Y * 64u, end = min(arg.tokens, first + 64u);
         float4 z = AT(head, 3u * h), c = AT(head, 3u * h + 1u);
-        uint start = ((GROUP_Z * arg.heads + h) * arg.chunks + GROUP_Y) * 2u * arg.width + channel % arg.width;
+        uint start = ((GROUP_Z * arg.heads + h) * arg.chunks + GROUP_Y) * 2u * arg.width +
+                     channel % arg.width;
         float2 state = FLOAT2(LOAD(carry, start), LOAD(carry, start + arg.width));
         for (uint i = first; i < end; i++) {
             uint at = (GROUP_Z * arg.tokens + i) * channels + channel;

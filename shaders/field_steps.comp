@@ -17,7 +17,7 @@ BODY
     FOR_ALL(i, arg.tokens + arg.chunks)
     {
         bool chunk = i >= arg.tokens;
-        uint first = chunk ? (i - arg.tokens) * 64u : i; /* the move starts where token first-1 is */
+        uint first = chunk ? (i - arg.tokens) * 64u : i; /* the move starts at token first-1 */
         int from = 0;
         if (first > 0u) from = AT(cell, first - 1u) + (LOAD(fraction, first - 1u) > 0.0f ? 1 : 0);
         uint last = chunk ? min(first + 64u, arg.tokens) - 1u : i;

@@ -1,7 +1,7 @@
 /* Functions whose accuracy must not depend on a driver, and numbers kept as two floats.
  *
- * Drivers may give sin and cos errors of 2e-4 and more, and GLSL has no erf; these are ours on every
- * GPU, to about one unit in the last place. They are Taylor series after an exact reduction.
+ * Drivers may give sin and cos errors of 2e-4 and more; these are ours on every GPU, to about one
+ * unit in the last place. They are Taylor series after an exact reduction.
  *
  * A "two-float" is the unevaluated sum of a float and one below its last place: about 45 bits,
  * enough that a wave's pole keeps its phase over a million steps. */

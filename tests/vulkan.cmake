@@ -1,8 +1,8 @@
-# test_gpu_ops on every Vulkan driver that computes on the CPU: a test each, by the driver's manifest.
-# wf_vulkan_test(NAME MANIFEST PACKAGE): without the manifest the test is a skip that says so.
+# The Vulkan backend on every driver that computes on the CPU, by driver manifest.
+# wf_vulkan_test(NAME MANIFEST PACKAGE COMMAND…): without the manifest a skip that says so.
 function(wf_vulkan_test name manifest package)
   if(manifest)
-    add_test(NAME ${name} COMMAND test_gpu_ops vulkan)
+    add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
       ENVIRONMENT "VK_DRIVER_FILES=${manifest};VK_ICD_FILENAMES=${manifest}")
   else()
@@ -24,15 +24,25 @@ if(TARGET wf_vulkan)
   find_file(validation VkLayer_khronos_validation.json
     PATHS /usr/share/vulkan /etc/vulkan PATH_SUFFIXES explicit_layer.d NO_CACHE)
 
-  wf_vulkan_test(gpu_ops_lavapipe "${lavapipe}" mesa-vulkan-drivers)
-  wf_vulkan_test(gpu_ops_swiftshader "${swiftshader}" chromium)
+  wf_vulkan_test(gpu_ops_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
+  wf_vulkan_test(gpu_ops_swiftshader "${swiftshader}" chromium test_gpu_ops vulkan)
   if(lavapipe AND validation)
-    wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers)
-    set_property(TEST gpu_ops_validation APPEND PROPERTY
-      ENVIRONMENT VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation)
-    set_property(TEST gpu_ops_validation PROPERTY
-      FAIL_REGULAR_EXPRESSION "Validation (Error|Warning|Performance)" "VUID-" "UNASSIGNED-")
+    wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
+    wf_vulkan_test(vulkan_validation "${lavapipe}" mesa-vulkan-drivers test_vulkan)
+    foreach(test gpu_ops_validation vulkan_validation)
+      set_property(TEST ${test} APPEND PROPERTY
+        ENVIRONMENT VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation)
+      set_property(TEST ${test} PROPERTY
+        FAIL_REGULAR_EXPRESSION "Validation (Error|Warning|Performance)" "VUID-" "UNASSIGNED-")
+    endforeach()
   else()
     wf_vulkan_test(gpu_ops_validation "" vulkan-validationlayers)
   endif()
+
+  wf_test_program(test_vulkan)
+  target_include_directories(test_vulkan PRIVATE ${PROJECT_BINARY_DIR}/generated)
+  target_include_directories(test_vulkan SYSTEM PRIVATE ${VULKAN_INCLUDE_DIR})
+  wf_vulkan_test(vulkan_lavapipe "${lavapipe}" mesa-vulkan-drivers test_vulkan)
+  wf_vulkan_test(vulkan_swiftshader "${swiftshader}" chromium test_vulkan)
+  wf_vulkan_test(vulkan_without_driver /nonexistent.json none test_vulkan absent)
 endif()

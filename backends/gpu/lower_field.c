@@ -177,7 +177,8 @@ static Rows begin_rows(Lowering *l, const Field *f, int64_t signals)
     Rows rows = {.points = 8, .a_head = f->batch * ceil_div(f->width, 2)};
     while (rows.points < 2 * f->params.reach) rows.points *= 2;
     rows.all = f->heads * rows.a_head;
-    int64_t most = l->limits->transform_bytes / (8 * rows.points);
+    int64_t most =
+        int64_min(l->limits->transform_bytes / (8 * rows.points), signals * l->limits->groups[1]);
     if (most < signals || most < f->heads) {
         lower_refuse(l, "a field too long for this device's transforms: choose scan");
         most = int64_max(signals, f->heads);

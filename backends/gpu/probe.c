@@ -11,16 +11,34 @@ static int64_t bin_of(int64_t row, int which, int64_t length)
     return (which ? 3 * row + 1 : row) % length;
 }
 
+typedef struct Wave {
+    double re, im, step_re, step_im;
+} Wave;
+
+static Wave wave_of(double size, int64_t bin, int64_t length)
+{
+    double angle = 2 * 3.14159265358979323846 * (double)bin / (double)length;
+    return (Wave){.re = size, .step_re = cos(angle), .step_im = sin(angle)};
+}
+
+static void wave_advance(Wave *wave)
+{
+    double re = wave->re * wave->step_re - wave->im * wave->step_im;
+    wave->im = wave->re * wave->step_im + wave->im * wave->step_re;
+    wave->re = re;
+}
+
 void gpu_transform_probe(float *data, int64_t length, int64_t rows)
 {
-    const double turn = 2 * 3.14159265358979323846 / (double)length;
     for (int64_t r = 0; r < rows; r++) {
         float *row = data + 2 * r * length;
+        Wave a = wave_of(1, bin_of(r, 0, length), length);
+        Wave b = wave_of(0.5, bin_of(r, 1, length), length);
         for (int64_t i = 0; i < length; i++) {
-            double a = turn * (double)(i * bin_of(r, 0, length) % length);
-            double b = turn * (double)(i * bin_of(r, 1, length) % length);
-            row[2 * i] = (float)(cos(a) + 0.5 * cos(b));
-            row[2 * i + 1] = (float)(sin(a) + 0.5 * sin(b));
+            row[2 * i] = (float)(a.re + b.re);
+            row[2 * i + 1] = (float)(a.im + b.im);
+            wave_advance(&a);
+            wave_advance(&b);
         }
         row[0] += 1;
     }

@@ -210,6 +210,23 @@ static wf_status choose_memory(VulkanDevice *device)
     return fail(WF_ERROR_DEVICE, "%s has no memory for buffers", device->base.info.name);
 }
 
+/* What the device wants of a place that gets a buffer of its own. */
+static wf_status find_alignment(VulkanDevice *device)
+{
+    VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 1 << 20, .usage = VULKAN_VIEW_USAGE};
+    VkBuffer buffer;
+    TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, &buffer), "opening %s",
+               device->base.info.name);
+    VkMemoryRequirements needs;
+    vkGetBufferMemoryRequirements(device->device, buffer, &needs);
+    vkDestroyBuffer(device->device, buffer, NULL);
+    Limits *limits = &device->base.limits;
+    limits->alignment = int64_max(limits->alignment, (int64_t)needs.alignment);
+    device->gpu.alignment = limits->alignment;
+    return WF_OK;
+}
+
 static void choose_limits(VulkanDevice *device)
 {
     VkPhysicalDeviceMaintenance3Properties allocation = {
@@ -322,6 +339,7 @@ static wf_status vulkan_open(int index, Device **out)
     choose_limits(device);
     TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(create_device(device), failed);
+    TRY_GOTO(find_alignment(device), failed);
     if (!device->mapped) TRY_GOTO(vulkan_staging_create(device), failed);
     *out = &device->base;
     return WF_OK;

@@ -49,9 +49,7 @@ static wf_status create_view(VulkanDevice *device, const Plan *plan, const Place
     const VulkanBuffer *slab = (const VulkanBuffer *)plan->slabs[place->slab]->buffer;
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                .size = (VkDeviceSize)place->size,
-                               .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                                        VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                        VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+                               .usage = VULKAN_VIEW_USAGE};
     TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, out), "a transform's buffer");
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(device->device, *out, &needs);

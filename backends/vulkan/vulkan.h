@@ -45,6 +45,12 @@ typedef struct VulkanBuffer {
 
 enum { VULKAN_STAGING = 8 << 20 }; /* bytes */
 
+/* Of the buffers that VkFFT gets over a slab's memory. */
+enum {
+    VULKAN_VIEW_USAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                        VK_BUFFER_USAGE_TRANSFER_DST_BIT
+};
+
 static inline VulkanDevice *vulkan_device(const Device *device)
 {
     return (VulkanDevice *)device;

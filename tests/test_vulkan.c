@@ -1,0 +1,209 @@
+/* What only the Vulkan backend has: memory the host cannot see, recordings cut in submissions,
+ * transforms in several places, and machines without a driver (test_vulkan absent). */
+#include "tests/support.h"
+
+#include "backends/vulkan/vulkan.h"
+
+#include <math.h>
+#include <string.h>
+
+static Device *gpu;
+
+/* Software drivers let the host see all memory; discrete devices do not. */
+static void bytes_pass_through_staging(void **state)
+{
+    (void)state;
+    VulkanDevice *device = vulkan_device(gpu);
+    bool mapped = device->mapped;
+    if (mapped) {
+        device->staging_type = device->memory_type;
+        test_ok(vulkan_staging_create(device));
+        device->mapped = false;
+    }
+    int64_t size = 2 * VULKAN_STAGING + 12345, offset = 77;
+    Buffer *buffer;
+    test_ok(gpu->backend->buffer_create(gpu, size, &buffer));
+    assert_null(((VulkanBuffer *)buffer)->data);
+    char *sent = test_memory((size_t)size), *got = test_memory((size_t)size);
+    for (int64_t i = 0; i < size; i++) sent[i] = (char)(i * i % 251);
+    test_ok(gpu->backend->buffer_fill(buffer, 0, size / 4 * 4, 0x01020304));
+    test_ok(gpu->backend->buffer_write(buffer, offset, sent, size - offset));
+    test_ok(gpu->backend->buffer_read(buffer, 0, got, size));
+    for (int64_t i = 0; i < offset; i++) assert_int_equal(got[i], 4 - i % 4);
+    assert_memory_equal(got + offset, sent, (size_t)(size - offset));
+    gpu->backend->buffer_destroy(buffer);
+    if (mapped) {
+        vulkan_staging_destroy(device);
+        device->staging = VK_NULL_HANDLE;
+        device->staging_memory = VK_NULL_HANDLE;
+        device->mapped = true;
+    }
+}
+
+enum { TOKENS = 37, HEADS = 2, WIDTH = 3, CHUNKS = 1 };
+enum { ELEMENTS = TOKENS * HEADS * WIDTH };
+
+static FieldParams field_params(void)
+{
+    return (FieldParams){.heads = HEADS,
+                         .width = WIDTH,
+                         .cells = TOKENS,
+                         .reach = TOKENS,
+                         .damping_limit = INFINITY,
+                         .evaluator = FIELD_FFT};
+}
+
+static Operand real(Shape shape, double *value)
+{
+    return (Operand){.dtype = DTYPE_REAL, .shape = shape, .value = value};
+}
+
+static OneOp field_backward(void)
+{
+    Shape shape = SHAPE(1, TOKENS, HEADS, WIDTH);
+    double *cell = test_memory(TOKENS * sizeof *cell);
+    for (int i = 0; i < TOKENS; i++) cell[i] = i;
+    OneOp op = {.op = OP_FIELD_BACKWARD, .params.field = field_params(), .n_in = 8, .n_out = 4};
+    op.in[0] = real(shape, test_normal(1, ELEMENTS, 1));
+    op.in[1] = real(shape, test_normal(2, ELEMENTS, 1));
+    for (int k = 2; k < 5; k++) op.in[k] = real(SHAPE(HEADS), test_normal((uint64_t)k, HEADS, 1));
+    op.in[5] = (Operand){.dtype = DTYPE_I32, .shape = SHAPE(TOKENS), .value = cell};
+    op.in[6] = real(SHAPE(TOKENS), test_memory(TOKENS * sizeof(double)));
+    op.in[7] = real(SHAPE(1, HEADS, CHUNKS, 2, WIDTH), NULL);
+    op.out[0] = real(shape, NULL);
+    for (int k = 1; k < 4; k++) op.out[k] = real(SHAPE(HEADS), test_memory(HEADS * sizeof(double)));
+    return op;
+}
+
+/* Every step a submission of its own gives what one submission gives. */
+static void submissions_may_be_cut_anywhere(void **state)
+{
+    (void)state;
+    VulkanDevice *device = vulkan_device(gpu);
+    OneOp op = field_backward();
+    OneOpResult whole = test_run(gpu, &op);
+    double step_cost = device->step_cost;
+    device->step_cost = 0;
+    OneOpResult cut = test_run(gpu, &op);
+    device->step_cost = step_cost;
+    for (int k = 0; k < op.n_out; k++)
+        assert_memory_equal(whole.out[k], cut.out[k],
+                            (size_t)operand_elements(&op.out[k]) * sizeof(double));
+}
+
+typedef struct TwoFields {
+    Region region;
+    Graph *graph;
+    Runnable runnable;
+    int64_t r[2]; /* byte offsets of the results */
+} TwoFields;
+
+static TensorId external(TwoFields *two, DType dtype, Shape shape, int64_t *offset)
+{
+    *offset = region_append(&two->region, &gpu->limits, dtype, shape);
+    return graph_external(two->graph, "value", dtype, shape, &two->region, *offset);
+}
+
+static void append(TwoFields *two, Op op, const TensorId *in, int n_in, TensorId *out, int n_out)
+{
+    OpParams params = {.field = field_params()};
+    graph_append(
+        two->graph,
+        &(NodeParams){
+            .op = op, .params = params, .in = in, .n_in = n_in, .out = out, .n_out = n_out});
+}
+
+/* The same field twice; between them something begins to live that is larger than their workspace
+ * and takes its place. */
+static void build_two_fields(TwoFields *two)
+{
+    *two = (TwoFields){.region = {.name = "values"}, .graph = graph_create()};
+    Shape shape = SHAPE(1, TOKENS, HEADS, WIDTH), large = SHAPE(1 << 16);
+    int64_t at[7];
+    TensorId in[] = {external(two, DTYPE_REAL, shape, &at[0]),
+                     external(two, DTYPE_REAL, SHAPE(HEADS), &at[1]),
+                     external(two, DTYPE_REAL, SHAPE(HEADS), &at[2]),
+                     external(two, DTYPE_REAL, SHAPE(HEADS), &at[3]),
+                     external(two, DTYPE_I32, SHAPE(TOKENS), &at[4]),
+                     external(two, DTYPE_REAL, SHAPE(TOKENS), &at[5])};
+    TensorId block = external(two, DTYPE_REAL, large, &at[6]), living[] = {NO_TENSOR};
+    for (int k = 0; k < 2; k++) {
+        TensorId out[] = {external(two, DTYPE_REAL, shape, &two->r[k]), NO_TENSOR};
+        append(two, OP_FIELD, in, 6, out, 2);
+        if (k == 0) append(two, OP_COPY, &block, 1, living, 1);
+    }
+    append(two, OP_COPY, living, 1, &block, 1);
+    test_ok(graph_status(two->graph));
+    test_ok(device_allocate(gpu, &two->region));
+    test_ok(runnable_create(gpu, two->graph, &two->runnable));
+    int32_t cells[TOKENS];
+    for (int i = 0; i < TOKENS; i++) cells[i] = i;
+    test_ok(device_clear(&two->region));
+    test_ok(device_write_doubles(&two->region, at[0], test_normal(1, ELEMENTS, 1), ELEMENTS));
+    for (int k = 1; k < 4; k++)
+        test_ok(
+            device_write_doubles(&two->region, at[k], test_normal((uint64_t)k, HEADS, 1), HEADS));
+    test_ok(device_write_ints(&two->region, at[4], cells, TOKENS));
+}
+
+/* A plan of VkFFT belongs to one place: two places of one shape must not become one. */
+static void transforms_stay_in_their_places(void **state)
+{
+    (void)state;
+    TwoFields two;
+    build_two_fields(&two);
+    const Place *workspace = two.runnable.plan->workspace;
+    assert_int_not_equal(workspace[0].offset, workspace[2].offset);
+    test_ok(gpu->backend->program_run(two.runnable.program));
+    double r[2][ELEMENTS];
+    for (int k = 0; k < 2; k++) test_ok(device_read_doubles(&two.region, two.r[k], r[k], ELEMENTS));
+    assert_memory_equal(r[0], r[1], sizeof r[0]);
+    double squares = 0;
+    for (int i = 0; i < ELEMENTS; i++) squares += r[0][i] * r[0][i];
+    assert_true(squares > 0);
+    runnable_destroy(&two.runnable);
+    device_release(&two.region);
+    graph_destroy(two.graph);
+}
+
+static void no_driver_is_no_device(void **state)
+{
+    (void)state;
+    const Backend *backend = backend_find("vulkan");
+    int count = -1;
+    test_ok(backend->list(NULL, 0, &count));
+    assert_int_equal(count, 0);
+    assert_true(strlen(wf_error_message()) > 0);
+    Device *device = NULL;
+    assert_int_equal(backend->open(0, &device), WF_ERROR_DEVICE);
+    assert_null(device);
+    assert_true(strlen(wf_error_message()) > 0);
+}
+
+enum { SKIPPED = 77 };
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "absent")) {
+        const struct CMUnitTest absent[] = {cmocka_unit_test(no_driver_is_no_device)};
+        return cmocka_run_group_tests(absent, NULL, NULL);
+    }
+    const Backend *backend = backend_find("vulkan");
+    int count = 0;
+    if (backend->list(NULL, 0, &count) || count == 0) {
+        print_message("skipped: %s\n", wf_error_message());
+        return SKIPPED;
+    }
+    if (backend->open(0, &gpu)) {
+        print_error("%s\n", wf_error_message());
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(bytes_pass_through_staging, test_release),
+        cmocka_unit_test_teardown(submissions_may_be_cut_anywhere, test_release),
+        cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    backend->close(gpu);
+    return failed;
+}
