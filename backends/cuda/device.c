@@ -156,6 +156,7 @@ static int64_t cuda_workspace(const Device *device, const Graph *graph, const No
 
 const Backend backend_cuda = {
     .name = "cuda",
+    .partial = true,
     .list = cuda_list,
     .open = cuda_open,
     .close = cuda_close,
