@@ -117,17 +117,16 @@ static void run_chunk(const CpuCall *call, const Head *head, int64_t first, real
 {
     const real *h = (const real *)call->in[0] + first * head->width, *table = call->in[1];
     const int32_t *target = (const int32_t *)call->in[2] + first;
-    real seed = *(const real *)call->in[3];
+    real seed = *(const real *)call->in[3], *dh = call->out[2], *dtable = call->out[3];
     int64_t rows = head->logits.rows, vocabulary = head->vocabulary;
+    bool add = call_accumulates(call, 2);
     CPU_NAME(multiply)(&head->logits, h, table, NULL, logits, false, scratch);
 #pragma omp parallel for schedule(static) if (worth_threads(rows * vocabulary))
     for (int64_t r = 0; r < rows; r++)
         results[first + r] = finish_row(logits + r * vocabulary, vocabulary, target[r], seed);
-    if (call->out[2]) CPU_NAME(multiply)
-    (&head->dh, logits, table, NULL, (real *)call->out[2] + first * head->width,
-     call_accumulates(call, 2), scratch);
-    if (call->out[3])
-        CPU_NAME(multiply)(&head->dtable, logits, h, NULL, call->out[3], true, scratch);
+    if (dh) dh += first * head->width;
+    if (dh) CPU_NAME(multiply)(&head->dh, logits, table, NULL, dh, add, scratch);
+    if (dtable) CPU_NAME(multiply)(&head->dtable, logits, h, NULL, dtable, true, scratch);
 }
 
 void CPU_NAME(head_loss)(const CpuCall *call)
