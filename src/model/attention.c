@@ -56,8 +56,8 @@ static TensorId spectral_gate(Attention *a, TensorId q)
     Builder *b = a->builder;
     int64_t width = a->heads * a->width;
     TensorId tokens = graph_view(b->graph, q, SHAPE(b->batch, b->tokens, width), 0);
-    TensorId first = layer_op(b, OP_FIRST_TOKEN, (OpParams){{0}}, LAYER_IN(tokens),
-                              SHAPE(b->batch, width));
+    TensorId first =
+        layer_op(b, OP_FIRST_TOKEN, (OpParams){{0}}, LAYER_IN(tokens), SHAPE(b->batch, width));
     first = graph_view(b->graph, first, SHAPE(b->batch, a->heads, a->width), 0);
     TensorId h = layer_norm(b, first, FULL_NAME(a, "spectral_gate.norm"));
     h = graph_view(b->graph, h, SHAPE(b->batch, width), 0);
