@@ -8,7 +8,12 @@
 #include "graph/hazards.h"
 #include "graph/plan.h"
 
-typedef enum DeviceKind { DEVICE_CPU, DEVICE_DISCRETE, DEVICE_INTEGRATED, DEVICE_SOFTWARE } DeviceKind;
+typedef enum DeviceKind {
+    DEVICE_CPU,
+    DEVICE_DISCRETE,
+    DEVICE_INTEGRATED,
+    DEVICE_SOFTWARE
+} DeviceKind;
 
 typedef struct DeviceInfo {
     char name[128];   /* "NVIDIA H100", "llvmpipe (LLVM 15.0.6, 256 bits)" */
@@ -18,8 +23,8 @@ typedef struct DeviceInfo {
 } DeviceInfo;
 
 typedef struct wf_device Device; /* an open device; the public handle */
-typedef struct Buffer Buffer;   /* an allocation on one */
-typedef struct Program Program; /* a plan recorded for one, to be replayed */
+typedef struct Buffer Buffer;    /* an allocation on one */
+typedef struct Program Program;  /* a plan recorded for one, to be replayed */
 typedef struct Backend Backend;
 
 /* Every backend's device, buffer and program start with these. */

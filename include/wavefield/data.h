@@ -13,8 +13,9 @@ extern "C" {
 
 typedef struct wf_dataset wf_dataset;
 
-/* UTF-8 text files, one after the other, as tokens. The last `held_out` share of the tokens (0 … 0.5)
- * is kept for evaluation. Errors name the file and the byte offset. The tokenizer is only used here. */
+/* UTF-8 text files, one after the other, as tokens. The last `held_out` share of the tokens (0 …
+ * 0.5) is kept for evaluation. Errors name the file and the byte offset. The tokenizer is only used
+ * here. */
 WF_API wf_status wf_dataset_open(const char *const *files, int n_files,
                                  const wf_tokenizer *tokenizer, double held_out, wf_dataset **out);
 

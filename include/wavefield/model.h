@@ -24,11 +24,12 @@ typedef struct wf_model wf_model;
 WF_API wf_status wf_model_create(wf_device *device, const wf_config *config, uint64_t seed,
                                  wf_model **out);
 
-/* Loads a model folder. Every tensor is checked: name, shape, type; the message names what differs. */
+/* Loads a model folder. Every tensor is checked: name, shape, type; the message names what differs.
+ */
 WF_API wf_status wf_model_load(wf_device *device, const char *folder, wf_model **out);
 
-/* Writes config.json, model.safetensors and, if the model has one, tokenizer.json into `folder` (made
- * if absent), each file replaced whole. */
+/* Writes config.json, model.safetensors and, if the model has one, tokenizer.json into `folder`
+ * (made if absent), each file replaced whole. */
 WF_API wf_status wf_model_save(const wf_model *model, const char *folder);
 
 WF_API void wf_model_destroy(wf_model *model); /* NULL is allowed */
@@ -54,8 +55,8 @@ WF_API wf_status wf_model_parameter(const wf_model *model, int index, wf_paramet
 WF_API wf_status wf_model_read(const wf_model *model, const char *name, float *values);
 WF_API wf_status wf_model_write(wf_model *model, const char *name, const float *values);
 
-/* Logits of whole sequences: tokens [batch, n] → logits [batch, n, V]. `evaluator` is NULL ("auto") or
- * "scan", "fft", "direct". Builds and runs a plan of that size; n ≤ max_seq_len. */
+/* Logits of whole sequences: tokens [batch, n] → logits [batch, n, V]. `evaluator` is NULL ("auto")
+ * or "scan", "fft", "direct". Builds and runs a plan of that size; n ≤ max_seq_len. */
 WF_API wf_status wf_model_logits(wf_model *model, const int32_t *tokens, int64_t batch, int64_t n,
                                  const char *evaluator, float *logits);
 

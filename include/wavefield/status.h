@@ -1,7 +1,8 @@
 /* Statuses and messages.
  *
- * Every call that can fail returns a wf_status. The message of the last failure in the calling thread
- * says what was wrong, where, and what to do; it stays until the next failing call of that thread. */
+ * Every call that can fail returns a wf_status. The message of the last failure in the calling
+ * thread says what was wrong, where, and what to do; it stays until the next failing call of that
+ * thread. */
 #ifndef WAVEFIELD_STATUS_H
 #define WAVEFIELD_STATUS_H
 
