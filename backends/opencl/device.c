@@ -159,6 +159,33 @@ static void opencl_close(Device *base)
     free(device);
 }
 
+/* Kernels fix their group's size, 256 at most: what nearly every device can do. */
+static wf_status check_groups(const OpenclDevice *device)
+{
+    size_t most = PROPERTY(size_t, device->id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        if (gpu_kernels[k].threads > most)
+            return fail(WF_ERROR_UNSUPPORTED,
+                        "OpenCL: %s runs work-groups of %zu, kernel %s needs %u",
+                        device->base.info.name, most, gpu_kernels[k].name, gpu_kernels[k].threads);
+    return WF_OK;
+}
+
+static wf_status device_start(OpenclDevice *device, const Found *found)
+{
+    device->platform = found->platform;
+    device->id = found->device;
+    device_describe(found, &device->base.info);
+    device->base.limits = device_limits(device->id, &device->base.info);
+    device->gpu = lowering_limits(device->id, &device->base.limits);
+    TRY(check_groups(device));
+
+    cl_int error;
+    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);
+    if (!error) device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
+    return error ? opencl_fail(error, "opening %s", device->base.info.name) : WF_OK;
+}
+
 static wf_status opencl_open(int index, Device **out)
 {
     const char *absent = opencl_load();
@@ -171,17 +198,8 @@ static wf_status opencl_open(int index, Device **out)
     OpenclDevice *device = calloc(1, sizeof *device);
     if (!device) return fail(WF_ERROR_MEMORY, "out of memory for a device's record");
     device->base.backend = &backend_opencl;
-    device_describe(&found[index], &device->base.info);
-    device->base.limits = device_limits(found[index].device, &device->base.info);
-    device->gpu = lowering_limits(found[index].device, &device->base.limits);
-    device->platform = found[index].platform;
-    device->id = found[index].device;
-
-    cl_int error;
-    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);
-    if (!error) device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
-    if (error) {
-        wf_status status = opencl_fail(error, "opening %s", device->base.info.name);
+    wf_status status = device_start(device, &found[index]);
+    if (status) {
         opencl_close(&device->base);
         return status;
     }

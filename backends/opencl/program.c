@@ -2,9 +2,7 @@
  * are set once, and a replay enqueues them in order. */
 #include "backends/opencl/opencl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct Step {
     cl_kernel kernel;           /* of a dispatch */
