@@ -284,10 +284,52 @@ static void norm_overflow_is_named(void **state)
                        "the norm of the gradients is not finite; the largest is ");
 }
 
-/* ---- memory ---- */
-
+/* A device that once puts a NaN among the gradients, of which a second run knows nothing, or fails
+ * in the middle of a step. */
 static Backend counting;
 static const Backend *counted;
+static Region *spoiled;
+static bool fails;
+
+static wf_status spoil_run(Program *program)
+{
+    const double nan = NAN;
+    must(counted->program_run(program));
+    if (fails) return WF_ERROR_DEVICE;
+    if (!spoiled) return WF_OK;
+    must(device_write_doubles(spoiled, 0, &nan, 1));
+    spoiled = NULL;
+    return WF_OK;
+}
+
+static void an_unsteady_device_is_survived(void **state)
+{
+    (void)state;
+    const char *const *settings = SETTINGS("version=4", "dropout=0.1");
+    const wf_trainer_params *params = wf_trainer_params(.batch_size = 2);
+    Fixture good = open_fixture(settings, params), bad = open_fixture(settings, params);
+    must(wf_trainer_step(good.trainer, NULL));
+
+    counted = cpu()->backend;
+    counting = *counted;
+    counting.program_run = spoil_run;
+    cpu()->backend = &counting;
+    spoiled = &bad.trainer->programs.optimizer.gradients.pages[0];
+    assert_int_equal(wf_trainer_step(bad.trainer, NULL), WF_ERROR_DEVICE);
+    assert_message("the device does not repeat its results");
+    fails = true;
+    assert_int_equal(wf_trainer_step(bad.trainer, NULL), WF_ERROR_DEVICE);
+    fails = false;
+    cpu()->backend = counted;
+
+    must(wf_trainer_step(bad.trainer, NULL));
+    assert_same_training(good.trainer, bad.trainer);
+    fixture_close(&good);
+    fixture_close(&bad);
+}
+
+/* ---- memory ---- */
+
 static int allocations;
 
 static wf_status count_buffer(Device *device, int64_t size, Buffer **out)
@@ -702,6 +744,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nan_parameter_is_named),
         cmocka_unit_test(overflow_is_named_where_it_appears),
         cmocka_unit_test(norm_overflow_is_named),
+        cmocka_unit_test(an_unsteady_device_is_survived),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(memory_plan_is_what_is_allocated),
         cmocka_unit_test(pages_do_not_change_bits),

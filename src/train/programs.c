@@ -86,8 +86,8 @@ wf_status programs_check_memory(const wf_model *model, const ProgramsParams *par
         gib(memory->total), gib(memory->parameters), gib(memory->gradients), gib(memory->moments),
         gib(memory->activations), gib(memory->inputs), gib(available));
     if (batch)
-        return fail(status, "%stry batch size %lld instead of %lld", wf_error_message(),
-                    (long long)batch, (long long)params->batch);
+        return fail(status, "%stry batch size %lld instead of %lld, with more accumulation",
+                    wf_error_message(), (long long)batch, (long long)params->batch);
     return fail(status,
                 "%sbatch size 1 does not fit either; try fewer tokens than %lld a sequence, or a "
                 "smaller configuration",
