@@ -76,13 +76,15 @@ static inline void real_put(real *to, real value, bool add)
 /* ---- how work is cut: by its size alone, so that results do not depend on the thread count ----
  */
 
-/* Elements in a block of an elementwise loop. */
-enum { BLOCK = 4096 };
+enum {
+    BLOCK = 4096,           /* elements in a block of an elementwise loop */
+    WORTH_THREADS = 1 << 15 /* elements: some 10 µs of work */
+};
 
 /* Is a loop over this many elements worth waking the other cores? */
 static inline bool worth_threads(int64_t elements)
 {
-    return elements > 2 * BLOCK;
+    return elements > WORTH_THREADS;
 }
 
 /* A sum over rows is taken in blocks of this many, each from its first row on; the blocks' sums are
