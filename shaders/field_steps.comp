@@ -24,7 +24,8 @@ BODY
         int to = AT(cell, last);
         if (chunk && LOAD(fraction, last) > 0.0f) to++;
         uint cells = TO_UINT(max(to - from, 0));
-        float4 power = twofold_decay(alpha * TO_FLOAT(cells), turns_times(turn, cells));
+        float2 x = two_product(min(alpha, 200.0f), TO_FLOAT(cells));
+        float4 power = twofold_decay(x, turns_times(turn, cells));
         if (chunk) AT(span, h * arg.chunks + (i - arg.tokens)) = power;
         else AT(jump, h * arg.tokens + i) = power;
     }

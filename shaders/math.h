@@ -144,11 +144,16 @@ FUNCTION float2 twofold_negate(float2 a)
     return FLOAT2(-a.x, -a.y);
 }
 
-/* Adds a float to a running sum that keeps what rounding loses. */
+/* Adds a float, or a two-float, to a running sum that keeps what rounding loses. */
 FUNCTION float2 sum_add(float2 sum, float term)
 {
     float2 s = two_sum(sum.x, term);
     return FLOAT2(s.x, s.y + sum.y);
+}
+FUNCTION float2 sum_add_twofold(float2 sum, float2 term)
+{
+    float2 s = two_sum(sum.x, term.x);
+    return FLOAT2(s.x, s.y + (sum.y + term.y));
 }
 
 /* ---- angles, as fractions of a turn in 64 bits: x low word, y high word ---- */
@@ -290,13 +295,26 @@ FUNCTION float4 twofold_cos_sin(uint2 a)
     return twofold_complex(cosine, sine);
 }
 
-/* e^(-x + 2πi·turns), x ≥ 0. The size is exact to x·2^-24 below x = 0.35, so that a pole near the
- * unit circle keeps its distance from it. */
-FUNCTION float4 twofold_decay(float x, uint2 turns)
+/* e^r - 1, |r| ≤ 0.35, small as r is: of r/16 by series, then doubled four times. */
+FUNCTION float2 twofold_expm1(float2 r)
 {
-    float bounded = min(x, 200.0f);
+    float2 s = FLOAT2(r.x * 0.0625f, r.y * 0.0625f);
+    float2 square = twofold_mul(s, s);
+    float rest = s.x * square.x * (1.0f / 6.0f + s.x * (1.0f / 24.0f + s.x * (1.0f / 120.0f)));
+    float2 m = twofold_add(s, FLOAT2(0.5f * square.x, 0.5f * square.y + rest));
+    for (int i = 0; i < 4; i++)
+        m = twofold_add(FLOAT2(2.0f * m.x, 2.0f * m.y), twofold_mul(m, m));
+    return m;
+}
+
+/* e^(-x + 2πi·turns), x ≥ 0. A pole near the unit circle keeps its distance from it. */
+FUNCTION float4 twofold_decay(float2 x, uint2 turns)
+{
+    float bounded = min(x.x, 200.0f);
     float n = ln2_units(-bounded);
-    float2 size = two_sum_ordered(1.0f, expm1_reduced(ln2_rest(-bounded, n)));
+    float2 rest = twofold_add(two_sum(-bounded, -n * 0.693359375f), two_product(n, 2.12194442e-4f));
+    rest = twofold_add(rest, FLOAT2(-n * 1.64657177e-12f - x.y, 0.0f));
+    float2 size = twofold_add(FLOAT2(1.0f, 0.0f), twofold_expm1(rest));
     float scale = power_of_two(n);
     float4 w = twofold_cos_sin(turns);
     float2 re = twofold_mul(size, FLOAT2(w.x, w.z)), im = twofold_mul(size, FLOAT2(w.y, w.w));

@@ -404,13 +404,44 @@ static OneOp long_field(FieldEvaluator evaluator, int64_t tokens, int64_t heads,
     return op;
 }
 
+/* The backward op of a field op on one device, from that device's own carry. */
+static OneOpResult run_backward(Device *device, const OneOp *forward, OneOp *op)
+{
+    OneOp copy = *forward;
+    OneOpResult carried = test_run(device, &copy);
+    Shape shape = forward->in[0].shape, heads = forward->in[1].shape;
+    *op = (OneOp){.op = OP_FIELD_BACKWARD, .params = forward->params, .n_in = 8, .n_out = 4};
+    op->in[0] = real(shape, test_normal(8, shape_elements(shape), 1));
+    for (int k = 0; k < 6; k++) op->in[k + 1] = forward->in[k];
+    op->in[7] = real(forward->out[1].shape, carried.out[1]);
+    op->out[0] = real(shape, NULL);
+    for (int k = 1; k < 4; k++) op->out[k] = real(heads, test_normal(9, shape_elements(heads), 1));
+    return test_run(device, op);
+}
+
 /* Poles keep their phase over many chunks: what a wave has gained and lost by the end must not grow
  * with the way it went. */
 static void long_scans_do_not_drift(void **state)
 {
     (void)state;
-    OneOp op = long_field(FIELD_SCAN, 20011, 2, 3, 3);
-    expect_same("long scan", &op, FIELD_SCAN, 20011);
+    enum { LONG = 20011 };
+    OneOp forward = long_field(FIELD_SCAN, LONG, 2, 3, 3), backward;
+    expect_same("long scan", &forward, FIELD_SCAN, LONG);
+    OneOpResult got = run_backward(gpu, &forward, &backward);
+    OneOpResult expected = run_backward(test_device(true), &forward, &backward);
+    for (int k = 0; k < backward.n_out; k++)
+        test_close("long scan backward", got.out[k], expected.out[k],
+                   operand_elements(&backward.out[k]), LONG * 3, false);
+}
+
+/* "dc" norms may be a hundredth of the terms they sum: their rounding must not show. */
+static void small_norms_are_exact(void **state)
+{
+    (void)state;
+    enum { LONG = 4099 };
+    OneOp op = long_field(FIELD_SCAN, LONG, 2, 1, 1);
+    op.params.field.norm = KERNEL_NORM_DC;
+    expect_same("dc scan", &op, FIELD_SCAN, LONG);
 }
 
 /* A transform of several passes, in an odd number of rows. */
@@ -508,6 +539,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(runs_queue_up, test_release),
         cmocka_unit_test_teardown(large_products_are_right, test_release),
         cmocka_unit_test_teardown(long_scans_do_not_drift, test_release),
+        cmocka_unit_test_teardown(small_norms_are_exact, test_release),
         cmocka_unit_test_teardown(long_transforms_are_right, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
