@@ -70,15 +70,10 @@ static TensorId spectral_gate(Attention *a, TensorId q)
 static TensorId propagate_sequence(Attention *a, TensorId u, TensorId gate)
 {
     Builder *b = a->builder;
-    TensorId in[] = {u, a->frequency, a->damping, a->phase, b->cell, b->fraction, gate};
-    TensorId out[] = {NO_TENSOR, NO_TENSOR};
-    graph_append(b->graph, &(NodeParams){.op = OP_FIELD,
-                                         .params = {.field = a->field},
-                                         .in = in,
-                                         .n_in = 7,
-                                         .out = out,
-                                         .n_out = 2});
-    return out[0];
+    return layer_op_into(
+        b, OP_FIELD, (OpParams){.field = a->field},
+        LAYER_IN(u, a->frequency, a->damping, a->phase, b->cell, b->fraction, gate),
+        LAYER_OUT(NO_TENSOR, NO_TENSOR));
 }
 
 static TensorId state_tensor(Attention *a, const char *name, Shape shape, int64_t offset)
@@ -92,42 +87,27 @@ static TensorId propagate_stream(Attention *a, TensorId u)
     Builder *b = a->builder;
     TensorId state = state_tensor(a, "state", SHAPE(b->batch, a->heads, 2, a->width),
                                   b->stream->field[a->layer]);
-    TensorId in[] = {u, a->frequency, a->damping, a->phase, b->cell, b->fraction, b->at};
-    TensorId out[] = {NO_TENSOR, state};
-    graph_append(b->graph, &(NodeParams){.op = OP_FIELD_STREAM,
-                                         .params = {.field = a->field},
-                                         .in = in,
-                                         .n_in = 7,
-                                         .out = out,
-                                         .n_out = 2});
-    return out[0];
+    return layer_op_into(
+        b, OP_FIELD_STREAM, (OpParams){.field = a->field},
+        LAYER_IN(u, a->frequency, a->damping, a->phase, b->cell, b->fraction, b->at),
+        LAYER_OUT(NO_TENSOR, state));
 }
 
 /* Gated: the kernel is made at the first token and kept, and so are the deposits. */
 static TensorId propagate_recall(Attention *a, TensorId u, TensorId gate)
 {
     Builder *b = a->builder;
+    OpParams params = {.field = a->field};
     TensorId kernel = state_tensor(a, "kernel", SHAPE(b->batch, a->heads, a->field.cells),
                                    b->stream->kernel[a->layer]);
     if (b->stream_start)
-        graph_append(b->graph,
-                     &(NodeParams){.op = OP_FIELD_KERNEL,
-                                   .params = {.field = a->field},
-                                   .in = (TensorId[]){a->frequency, a->damping, a->phase, gate},
-                                   .n_in = 4,
-                                   .out = &kernel,
-                                   .n_out = 1});
+        layer_op_into(b, OP_FIELD_KERNEL, params,
+                      LAYER_IN(a->frequency, a->damping, a->phase, gate), LAYER_OUT(kernel));
     Shape deposits = SHAPE(b->batch, b->config->max_seq_len, a->heads, a->width);
     TensorId history = state_tensor(a, "history", deposits, b->stream->field[a->layer]);
-    TensorId in[] = {u, kernel, b->all_cells, b->all_fractions, b->first};
-    TensorId out[] = {NO_TENSOR, history};
-    graph_append(b->graph, &(NodeParams){.op = OP_FIELD_RECALL,
-                                         .params = {.field = a->field},
-                                         .in = in,
-                                         .n_in = 5,
-                                         .out = out,
-                                         .n_out = 2});
-    return out[0];
+    return layer_op_into(b, OP_FIELD_RECALL, params,
+                         LAYER_IN(u, kernel, b->all_cells, b->all_fractions, b->first),
+                         LAYER_OUT(NO_TENSOR, history));
 }
 
 /* Scatter, propagate, gather and couple: u [B,N,H,d] → [B,N,H,d] (spec §2). */

@@ -18,13 +18,8 @@ static TensorId causal_mean(Builder *b, TensorId c, int module)
     Shape sums = SHAPE(b->batch, shape_width(graph_shape(b->graph, c)));
     TensorId sum = graph_external(b->graph, FULL_NAME("sum"), DTYPE_REAL, sums, &b->stream->region,
                                   b->stream->mean[module]);
-    TensorId out[] = {NO_TENSOR, sum};
-    graph_append(b->graph, &(NodeParams){.op = OP_CAUSAL_MEAN_STREAM,
-                                         .in = (TensorId[]){c, b->first},
-                                         .n_in = 2,
-                                         .out = out,
-                                         .n_out = 2});
-    return out[0];
+    return layer_op_into(b, OP_CAUSAL_MEAN_STREAM, (OpParams){{0}}, LAYER_IN(c, b->first),
+                         LAYER_OUT(NO_TENSOR, sum));
 }
 
 /* interference_gate([x;ctx]): one half of its columns multiplies x, the other ctx. */

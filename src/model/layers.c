@@ -4,6 +4,16 @@
 
 #include <stdio.h>
 
+TensorId layer_op_into(Builder *builder, Op op, OpParams params, const TensorId *in, int n_in,
+                       TensorId *out, int n_out)
+{
+    graph_append(
+        builder->graph,
+        &(NodeParams){
+            .op = op, .params = params, .in = in, .n_in = n_in, .out = out, .n_out = n_out});
+    return out[0];
+}
+
 TensorId layer_op(Builder *builder, Op op, OpParams params, const TensorId *in, int n_in,
                   Shape shape)
 {
@@ -11,10 +21,7 @@ TensorId layer_op(Builder *builder, Op op, OpParams params, const TensorId *in, 
     char name[160];
     snprintf(name, sizeof name, "%s.%s", graph->scope, op_rule(op)->name);
     TensorId out = graph_activation(graph, name, DTYPE_REAL, shape);
-    graph_append(
-        graph,
-        &(NodeParams){.op = op, .params = params, .in = in, .n_in = n_in, .out = &out, .n_out = 1});
-    return out;
+    return layer_op_into(builder, op, params, in, n_in, &out, 1);
 }
 
 TensorId layer_elementwise(Builder *builder, Op op, const TensorId *in, int n_in)
@@ -25,12 +32,10 @@ TensorId layer_elementwise(Builder *builder, Op op, const TensorId *in, int n_in
 
 TensorId layer_norm(Builder *builder, TensorId x, const char *name)
 {
-    TensorId out[3] = {NO_TENSOR, NO_TENSOR, NO_TENSOR};
-    TensorId in[3] = {x, builder_parameter(builder, "%s.weight", name),
-                      builder_parameter(builder, "%s.bias", name)};
-    graph_append(builder->graph,
-                 &(NodeParams){.op = OP_LAYERNORM, .in = in, .n_in = 3, .out = out, .n_out = 3});
-    return out[0];
+    TensorId weight = builder_parameter(builder, "%s.weight", name);
+    TensorId bias = builder_parameter(builder, "%s.bias", name);
+    return layer_op_into(builder, OP_LAYERNORM, (OpParams){{0}}, LAYER_IN(x, weight, bias),
+                         LAYER_OUT(NO_TENSOR, NO_TENSOR, NO_TENSOR));
 }
 
 TensorId layer_linear(Builder *builder, TensorId x, const char *name, bool bias)

@@ -11,6 +11,12 @@ TensorId layer_op(Builder *builder, Op op, OpParams params, const TensorId *in, 
     (const TensorId[]){__VA_ARGS__},                                                               \
         (int)(sizeof((const TensorId[]){__VA_ARGS__}) / sizeof(TensorId))
 
+/* The same with outputs given, or NO_TENSOR for those of the op's own shape. Returns out[0]. */
+TensorId layer_op_into(Builder *builder, Op op, OpParams params, const TensorId *in, int n_in,
+                       TensorId *out, int n_out);
+#define LAYER_OUT(...)                                                                             \
+    (TensorId[]){__VA_ARGS__}, (int)(sizeof((const TensorId[]){__VA_ARGS__}) / sizeof(TensorId))
+
 /* The same shape as its first input. */
 TensorId layer_elementwise(Builder *builder, Op op, const TensorId *in, int n_in);
 

@@ -6,10 +6,12 @@
  * access, holds for it in every dtype. */
 enum { SEGMENT_ALIGNMENT = 64 };
 
+/* A kernel counts the elements of a page in 31 bits. */
 static int64_t page_capacity(const Limits *limits)
 {
+    int64_t most = INT32_MAX / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
     int64_t largest = limits->largest_allocation;
-    return largest ? largest / limits->dtype_size[DTYPE_REAL] : INT64_MAX;
+    return largest ? int64_min(most, largest / limits->dtype_size[DTYPE_REAL]) : most;
 }
 
 wf_status layout_create(const ParameterList *parameters, const Limits *limits, Layout *out)
