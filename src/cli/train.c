@@ -87,6 +87,7 @@ static wf_status create_model(TrainRun *run)
     wf_status status = wf_tokenizer_create(tokenizer_type(v, config, type, sizeof type),
                                            v->data.items, v->data.count, &tokenizer);
     if (!status) status = adapt_config(v, tokenizer, config);
+    if (!status) status = training_check_memory(run->device, config, &run->settings);
     if (!status) status = wf_model_create(run->device, config, run->settings.seed, &run->model);
     if (!status) status = wf_model_set_tokenizer(run->model, tokenizer);
     if (status) wf_tokenizer_destroy(tokenizer);

@@ -1,5 +1,7 @@
 #include "train/programs.h"
 
+#include "train/settings.h"
+
 #include <stdlib.h>
 
 wf_status programs_plan(Programs *programs, const wf_model *model, const ProgramsParams *params)
@@ -92,6 +94,27 @@ wf_status programs_check_memory(const wf_model *model, const ProgramsParams *par
                 "%sbatch size 1 does not fit either; try fewer tokens than %lld a sequence, or a "
                 "smaller configuration",
                 wf_error_message(), (long long)params->tokens);
+}
+
+static wf_status check_outline(const wf_model *model, const ProgramsParams *params)
+{
+    MemoryPlan memory;
+    TRY(memory_of(model, params, &memory));
+    return programs_check_memory(model, params, &memory);
+}
+
+wf_status training_check_memory(Device *device, const Config *config,
+                                const wf_trainer_params *params)
+{
+    wf_trainer_params settings;
+    TRY(settings_resolve(params, config, &settings));
+    ProgramsParams plans = {.batch = settings.batch_size, .tokens = settings.sequence_length};
+    TRY(model_evaluator(config, settings.evaluator, &plans.evaluator));
+    wf_model *model;
+    TRY(model_outline(device, config, &model));
+    wf_status status = check_outline(model, &plans);
+    wf_model_destroy(model);
+    return status;
 }
 
 wf_status programs_allocate(Programs *programs, const wf_model *model,

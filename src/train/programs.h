@@ -8,6 +8,7 @@
 
 #include "train/optimizer.h"
 #include "train/pass.h"
+#include "wavefield/train.h"
 
 typedef struct Programs {
     Pass accumulate, evaluate;
@@ -43,6 +44,11 @@ wf_status programs_check_memory(const wf_model *model, const ProgramsParams *par
  * in wf_trainer_params. */
 wf_status training_memory(Device *device, const Config *config, int64_t batch, int64_t tokens,
                           const char *evaluator, MemoryPlan *memory);
+
+/* Refuses such a training as programs_check_memory() does, before there is a model. `params` as for
+ * wf_trainer_create(). */
+wf_status training_check_memory(Device *device, const Config *config,
+                                const wf_trainer_params *params);
 
 wf_status programs_allocate(Programs *programs, const wf_model *model,
                             const double rate[GROUP_COUNT]);
