@@ -9,9 +9,9 @@ set -eu
 packages="
     build-essential cmake pkg-config clang-format
     libopenblas-dev libkissfft-dev libjansson-dev libcmocka-dev
-    libvulkan-dev glslc glslang-dev glslang-tools spirv-tools
+    libvulkan-dev glslc glslang-dev spirv-tools
     mesa-vulkan-drivers vulkan-validationlayers chromium
-    ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd mesa-opencl-icd oclgrind
+    opencl-headers ocl-icd-libopencl1 pocl-opencl-icd mesa-opencl-icd
     bible-kjv python3 python3-pip python3-setuptools python3-wheel"
 
 # The source distribution that carries VkFFT 1.3.4, and the version its header must state.
