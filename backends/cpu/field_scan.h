@@ -182,4 +182,13 @@ typedef struct ScanBackward {
 int64_t scan_backward_bytes(const Field *field);
 void scan_backward(void *workspace, const Field *field, const ScanBackward *scan);
 
+/* How many slots have work. Threads that share a sample's rows pull at each other's cache lines:
+ * two of them take longer than one (docs/benchmarks.md), so that only many are worth it. */
+static inline int64_t scan_slots(int64_t slots, const Field *field)
+{
+    enum { WORTH_SHARING = 4 };
+    int64_t used = slots_used(slots, field_elements(field));
+    return used < WORTH_SHARING * field->batch ? int64_min(used, field->batch) : used;
+}
+
 #endif

@@ -326,7 +326,7 @@ void scan_backward(void *workspace, const Field *field, const ScanBackward *scan
     work.scan = scan;
     steps_prepare(&work.steps, 0);
     memset(work.exact, 0, (size_t)work.groups.items * sizeof *work.exact);
-    const int64_t slots = slots_used(work.slots, field_elements(field)), items = work.groups.items;
+    const int64_t slots = scan_slots(work.slots, field), items = work.groups.items;
 #pragma omp parallel for schedule(static) if (slots > 1)
     for (int64_t slot = 0; slot < slots; slot++)
         scan_items(&work, slot, slot_first(slot, slots, items), slot_first(slot + 1, slots, items));
