@@ -82,13 +82,6 @@ void vulkan_staging_destroy(VulkanDevice *device)
     vkFreeMemory(device->device, device->staging_memory, NULL);
 }
 
-static wf_status check_range(const Buffer *buffer, int64_t offset, int64_t size)
-{
-    if (offset >= 0 && size >= 0 && offset <= buffer->size - size) return WF_OK;
-    return fail(WF_ERROR_ARGUMENT, "bytes %lld to %lld of a buffer of %lld", (long long)offset,
-                (long long)(offset + size), (long long)buffer->size);
-}
-
 static wf_status copy(VulkanDevice *device, VkBuffer from, int64_t from_offset, VkBuffer to,
                       int64_t to_offset, int64_t size)
 {
@@ -104,7 +97,7 @@ wf_status vulkan_buffer_write(Buffer *base, int64_t offset, const void *data, in
 {
     VulkanBuffer *buffer = (VulkanBuffer *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    TRY(check_range(base, offset, size));
+    TRY(buffer_check_range(base, offset, size));
     if (buffer->data) {
         TRY(vulkan_wait(device));
         memcpy(buffer->data + offset, data, (size_t)size);
@@ -122,7 +115,7 @@ wf_status vulkan_buffer_read(Buffer *base, int64_t offset, void *data, int64_t s
 {
     VulkanBuffer *buffer = (VulkanBuffer *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    TRY(check_range(base, offset, size));
+    TRY(buffer_check_range(base, offset, size));
     if (buffer->data) {
         TRY(vulkan_wait(device));
         memcpy(data, buffer->data + offset, (size_t)size);
@@ -140,10 +133,7 @@ wf_status vulkan_buffer_fill(Buffer *base, int64_t offset, int64_t size, uint32_
 {
     VulkanBuffer *buffer = (VulkanBuffer *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    TRY(check_range(base, offset, size));
-    if (offset % 4 || size % 4)
-        return fail(WF_ERROR_ARGUMENT, "bytes %lld to %lld cannot be filled with words",
-                    (long long)offset, (long long)(offset + size));
+    TRY(buffer_check_words(base, offset, size));
     if (size == 0) return WF_OK;
     TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
     vkCmdFillBuffer(device->copies, buffer->buffer, (VkDeviceSize)offset, (VkDeviceSize)size, word);
