@@ -134,6 +134,14 @@ static void build_couple(OneOp *op, const int64_t *size)
     output(op, SHAPE(size[0], size[1], size[2], size[3]), size[2]);
 }
 
+/* size: B, N, H, d */
+static void build_attention(OneOp *op, const int64_t *size)
+{
+    for (int k = 0; k < 3; k++) input(op, SHAPE(size[0], size[1], size[2], size[3]), 1);
+    output(op, SHAPE(size[0], size[1], size[2], size[3]), size[1] + size[3]);
+    output(op, SHAPE(size[0], size[2], size[1]), size[1] + size[3]);
+}
+
 /* size: B, N, width */
 static void build_first_token(OneOp *op, const int64_t *size)
 {
@@ -261,6 +269,7 @@ OneOp op_build(OpCase of)
     case OP_COLUMN_SUM: build_column_sum(&op, of.size); break;
     case OP_KEY_NORM: build_key_norm(&op, of.size); break;
     case OP_COUPLE: build_couple(&op, of.size); break;
+    case OP_ATTENTION: build_attention(&op, of.size); break;
     case OP_FIRST_TOKEN: build_first_token(&op, of.size); break;
     case OP_CAUSAL_MEAN: build_causal_mean(&op, of.size); break;
     case OP_CAUSAL_MEAN_STREAM: build_causal_mean_stream(&op, of.size); break;
@@ -323,6 +332,7 @@ static const Wiring wirings[] = {
     {OP_LAYERNORM, OP_LAYERNORM_BACKWARD, 5, {DY, 0, 1, Y + 1, Y + 2}, 3, {0, 1, 2}, 6},
     {OP_KEY_NORM, OP_KEY_NORM_BACKWARD, 3, {DY, 0, 1}, 2, {0, 1}, 0},
     {OP_COUPLE, OP_COUPLE_BACKWARD, 3, {DY, 0, 1}, 2, {0, 1}, 2},
+    {OP_ATTENTION, OP_ATTENTION_BACKWARD, 6, {DY, 0, 1, 2, Y, Y + 1}, 3, {0, 1, 2}, 0},
     {OP_FIRST_TOKEN, OP_FIRST_TOKEN_BACKWARD, 1, {DY}, 1, {0}, 0},
     {OP_CAUSAL_MEAN, OP_CAUSAL_MEAN_BACKWARD, 1, {DY}, 1, {0}, 0},
     {OP_COSINE, OP_COSINE_BACKWARD, 3, {DY, 0, 1}, 2, {0, 1}, 0},

@@ -1,4 +1,5 @@
 /* Which function runs which op, for one build of the op files. */
+#include "backends/cpu/attention.h"
 #include "backends/cpu/couple.h"
 #include "backends/cpu/device.h"
 #include "backends/cpu/elementwise.h"
@@ -37,6 +38,9 @@ const CpuOps CPU_NAME(ops) = {
             [OP_FIELD_STREAM] = CPU_NAME(field_stream),
             [OP_FIELD_KERNEL] = CPU_NAME(field_kernel),
             [OP_FIELD_RECALL] = CPU_NAME(field_recall),
+            [OP_ATTENTION] = CPU_NAME(attention),
+            [OP_ATTENTION_BACKWARD] = CPU_NAME(attention_backward),
+            [OP_ATTENTION_STREAM] = CPU_NAME(attention_stream),
             [OP_FIRST_TOKEN] = CPU_NAME(first_token),
             [OP_FIRST_TOKEN_BACKWARD] = CPU_NAME(first_token_backward),
             [OP_CAUSAL_MEAN] = CPU_NAME(causal_mean),
@@ -59,6 +63,8 @@ const CpuOps CPU_NAME(ops) = {
                   [OP_FIELD_STREAM] = CPU_NAME(field_stream_workspace),
                   [OP_FIELD_KERNEL] = CPU_NAME(field_kernel_workspace),
                   [OP_FIELD_RECALL] = CPU_NAME(field_recall_workspace),
+                  [OP_ATTENTION] = CPU_NAME(attention_workspace),
+                  [OP_ATTENTION_STREAM] = CPU_NAME(attention_stream_workspace),
                   [OP_INTERFERE_BACKWARD] = CPU_NAME(interfere_backward_workspace),
                   [OP_HEAD_LOSS] = CPU_NAME(head_loss_workspace),
                   [OP_SQUARE_SUM] = CPU_NAME(square_sum_workspace)},

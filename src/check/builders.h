@@ -16,6 +16,9 @@ void build_layernorm_backward(CaseGraph *graph); /* rows, width */
 void build_product(CaseGraph *graph);            /* rows, cols, inner, batch */
 void build_column_sum(CaseGraph *graph);         /* batch, rows, width */
 void build_key_norm(CaseGraph *graph);           /* rows, width */
+void build_attention(CaseGraph *graph);          /* batch, tokens, heads, width */
+void build_attention_backward(CaseGraph *graph); /* the same */
+void build_attention_stream(CaseGraph *graph);   /* batch, tokens, heads, width, max_seq_len */
 void build_first_token(CaseGraph *graph);        /* batch, tokens, width */
 void build_first_token_backward(CaseGraph *graph);
 void build_causal_mean(CaseGraph *graph);        /* batch, tokens, width; forward and backward */

@@ -37,6 +37,8 @@ const char *case_name(const CheckCase *this, char *text, size_t size)
         {CASE_ACCUMULATE, "accumulate"},
         {CASE_NO_GRADIENT, "loss only"},
         {CASE_BAD, "not finite"},
+        {CASE_ATTENTION, "attention"},
+        {CASE_HYBRID, "hybrid"},
     };
     static const char *const evaluators[] = {"scan", "fft", "direct"};
     size_t at = (size_t)snprintf(text, size, "%s%s", this->model ? "model " : "",

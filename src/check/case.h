@@ -49,7 +49,9 @@ enum {
     CASE_V35 = 256,  /* the geometry of version 3.5 */
     CASE_WIDE = 512, /* values far into the tails, and exact zeros */
     CASE_NO_GRADIENT = 1024,
-    CASE_BAD = 2048 /* some elements are not finite */
+    CASE_BAD = 2048,       /* some elements are not finite */
+    CASE_ATTENTION = 4096, /* of a model: attention in every layer */
+    CASE_HYBRID = 8192     /* of a model: attention in one layer, waves in the others */
 };
 
 struct CheckCase {

@@ -121,6 +121,20 @@ const CheckCase check_cases[] = {
     ROW(FIELD_RECALL, build_field_recall, 2, 5, 3, 7, 97, 65),
     ROW(FIELD_RECALL, build_field_recall, 1, 1, 2, 33, 26, 13),
 
+    /* One token; part of a block; just past one; several. */
+    ROW(ATTENTION, build_attention, 1, 1, 1, 1),
+    ROW(ATTENTION, build_attention, 2, 13, 3, 5),
+    ROW(ATTENTION, build_attention, 2, 65, 2, 33),
+    ROW(ATTENTION, build_attention, 1, 259, 3, 16),
+    ROW(ATTENTION_BACKWARD, build_attention_backward, 1, 1, 1, 1),
+    ROW(ATTENTION_BACKWARD, build_attention_backward, 2, 13, 3, 5),
+    ROW(ATTENTION_BACKWARD, build_attention_backward, 2, 65, 2, 33),
+    ROW(ATTENTION_BACKWARD, build_attention_backward, 1, 259, 3, 16),
+    ROW_WITH(CASE_ACCUMULATE, ATTENTION_BACKWARD, build_attention_backward, 2, 67, 2, 5),
+    ROW(ATTENTION_STREAM, build_attention_stream, 1, 1, 1, 1, 1),
+    ROW(ATTENTION_STREAM, build_attention_stream, 3, 1, 2, 5, 131),
+    ROW(ATTENTION_STREAM, build_attention_stream, 2, 70, 3, 17, 301),
+
     ROW(FIRST_TOKEN, build_first_token, 3, 7, 13),
     ROW(FIRST_TOKEN_BACKWARD, build_first_token_backward, 3, 7, 13),
     ROW_WITH(CASE_ACCUMULATE, FIRST_TOKEN_BACKWARD, build_first_token_backward, 3, 7, 13),
@@ -163,6 +177,10 @@ const CheckCase check_cases[] = {
     MODEL("4", FFT, 0),
     MODEL("4", FFT, CASE_GATED),
     MODEL("4", DIRECT, CASE_GATED),
+    MODEL("3.5", SCAN, CASE_ATTENTION),
+    MODEL("4", SCAN, CASE_ATTENTION),
+    MODEL("4", SCAN, CASE_HYBRID),
+    MODEL("4", FFT, CASE_GATED | CASE_HYBRID),
 };
 
 const int n_check_cases = (int)(sizeof check_cases / sizeof *check_cases);

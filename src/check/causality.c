@@ -168,8 +168,10 @@ wf_status check_causality(wf_model *model, const CheckParams *params, CheckTotal
         Rng rng = {.seed = 5};
         for (int64_t i = 0; i < probe.tokens; i++)
             probe.token[i] = (int32_t)rng_below(&rng, (uint64_t)probe.vocabulary);
-        check_geometry(model, params, totals);
-        for (int i = 0; i < 3; i++) check_way(&probe, evaluators[i], params, totals);
+        bool field = config_has(c, MIXER_WAVE);
+        if (field) check_geometry(model, params, totals);
+        for (int i = 0; i < 3 && field; i++) check_way(&probe, evaluators[i], params, totals);
+        if (!field) check_way(&probe, "auto", params, totals); /* one way, whatever it is called */
         check_way(&probe, NULL, params, totals);
     }
     free(probe.token);

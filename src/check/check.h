@@ -44,7 +44,8 @@ wf_status check_device(Device *device, const CheckParams *params, CheckTotals *t
 double check_bound(int64_t reduction);
 
 /* Does any output before token j depend on token j? Results are one an evaluator (scan, direct,
- * stream: equal bits; fft: within the bound) plus the geometry; errors as above. */
+ * stream: equal bits; fft: within the bound) plus the geometry; a model without a field has neither
+ * evaluators nor geometry, and goes "auto" and in a stream; errors as above. */
 wf_status check_causality(wf_model *model, const CheckParams *params, CheckTotals *totals);
 
 #endif

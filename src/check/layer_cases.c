@@ -249,6 +249,59 @@ void build_key_norm(CaseGraph *graph)
               accumulate_bits(graph));
 }
 
+/* q, k, v [B,N,H,d] into a whole sequence's attention; its outputs follow them in ids. */
+static void add_attention(CaseGraph *graph, TensorId ids[5])
+{
+    Shape shape = SHAPE(size(graph, 0), size(graph, 1), size(graph, 2), size(graph, 3));
+    Shape rows = SHAPE(size(graph, 0), size(graph, 2), size(graph, 1));
+    int64_t sum = size(graph, 1) + size(graph, 3);
+    static const char *const names[] = {"q", "k", "v"};
+    for (int k = 0; k < 3; k++) ids[k] = case_input(graph, names[k], shape, fill_normal);
+    ids[3] = case_output(graph, "y", shape, sum);
+    ids[4] = case_output(graph, "lse", rows, sum);
+    case_node(graph, OP_ATTENTION, no_params, ids, 3, ids + 3, 2, 0);
+}
+
+void build_attention(CaseGraph *graph)
+{
+    TensorId ids[5];
+    add_attention(graph, ids);
+}
+
+void build_attention_backward(CaseGraph *graph)
+{
+    TensorId ids[5];
+    add_attention(graph, ids);
+    Shape shape = SHAPE(size(graph, 0), size(graph, 1), size(graph, 2), size(graph, 3));
+    int64_t sum = 2 * (size(graph, 1) + size(graph, 3));
+    TensorId dy = case_input(graph, "dy", shape, fill_normal);
+    TensorId dq = first_output(graph, "dq", shape, sum);
+    TensorId dk = case_output(graph, "dk", shape, sum), dv = case_output(graph, "dv", shape, sum);
+    case_node(graph, OP_ATTENTION_BACKWARD, no_params,
+              CASE_IDS(dy, ids[0], ids[1], ids[2], ids[3], ids[4]), CASE_IDS(dq, dk, dv),
+              accumulate_bits(graph));
+}
+
+/* Tokens from the middle of the sequence on. */
+void build_attention_stream(CaseGraph *graph)
+{
+    int64_t tokens = size(graph, 1), kept = size(graph, 4), first = (kept - tokens) / 2;
+    Shape shape = SHAPE(size(graph, 0), tokens, size(graph, 2), size(graph, 3));
+    Shape history = SHAPE(size(graph, 0), kept, size(graph, 2), size(graph, 3));
+    TensorId q = case_input(graph, "q", shape, fill_normal);
+    TensorId k = case_input(graph, "k", shape, fill_normal);
+    TensorId v = case_input(graph, "v", shape, fill_normal);
+    int32_t *values;
+    TensorId position = case_ints(graph, "position", SHAPE(1), &values);
+    if (!values) return;
+    values[0] = (int32_t)first;
+    TensorId y = case_output(graph, "y", shape, first + tokens + size(graph, 3));
+    TensorId keys_kept = case_in_out(graph, "keys", history, fill_normal, 1);
+    TensorId values_kept = case_in_out(graph, "values", history, fill_normal, 1);
+    case_node(graph, OP_ATTENTION_STREAM, no_params, CASE_IDS(q, k, v, position),
+              CASE_IDS(y, keys_kept, values_kept), 0);
+}
+
 void build_first_token(CaseGraph *graph)
 {
     int64_t batch = size(graph, 0), tokens = size(graph, 1), width = size(graph, 2);

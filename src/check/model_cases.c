@@ -27,6 +27,8 @@ static wf_status case_config(const CheckCase *this, wf_config **out)
     TRY(wf_config_create(strcmp(this->model, "4") ? "v3.5-6m" : "demo", out));
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         TRY(wf_config_set(*out, settings[i]));
+    if (this->flags & CASE_ATTENTION) TRY(wf_config_set(*out, "mixer=attention"));
+    if (this->flags & CASE_HYBRID) TRY(wf_config_set(*out, "mixer=wave,attention,wave"));
     return this->flags & CASE_GATED ? wf_config_set(*out, "spectral_gate=true") : WF_OK;
 }
 

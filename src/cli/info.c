@@ -23,8 +23,21 @@ static wf_status folder_config(const char *folder, const TextList *set, wf_confi
     return config_open(newest, set, out);
 }
 
+/* Names of a layer's mixer, where it is not the usual one. */
+static void print_mixers(const Config *config)
+{
+    int64_t attention = config_count(config, MIXER_ATTENTION);
+    if (attention == 0) return;
+    printf("mixers      %s", attention == config->num_layers ? "attention in every layer" : "");
+    for (int layer = 0; attention < config->num_layers && layer < config->num_layers; layer++)
+        printf("%s%s", layer ? ", " : "",
+               config_mixer(config, layer) == MIXER_ATTENTION ? "attention" : "wave");
+    printf("\n");
+}
+
 static void print_geometry(const Config *config)
 {
+    if (!config_has(config, MIXER_WAVE)) return;
     Geometry geometry = config_geometry(config);
     double stride = (double)(geometry.cells - 1) / (double)int64_max(geometry.tokens - 1, 1);
     if (geometry.version == MODEL_V4 && stride < 1) stride = 1;
@@ -64,6 +77,14 @@ static wf_status print_training(wf_device *device, const wf_config *config, cons
     return WF_OK;
 }
 
+static const char *what_is_kept(const Config *config)
+{
+    bool attention = config_has(config, MIXER_ATTENTION);
+    if (config_gated(config))
+        return attention ? " (all deposits, keys and values are kept)" : " (all deposits are kept)";
+    return attention ? " (all keys and values are kept)" : ", at any position";
+}
+
 static wf_status print_generation(const wf_model *model)
 {
     StreamState state = {0};
@@ -72,7 +93,7 @@ static wf_status print_generation(const wf_model *model)
     TRY(stream_state_layout(&state, model->config, &model->device->limits, 1));
     printf("generation  %s of parameters, %s of state a sequence%s\n",
            BYTES_TEXT(sequence_bytes(&model->values)), BYTES_TEXT(state.region.size),
-           model->config->spectral_gate ? " (all deposits are kept)" : ", at any position");
+           what_is_kept(model->config));
     stream_state_destroy(&state);
     return WF_OK;
 }
@@ -86,6 +107,7 @@ static wf_status print_config(wf_device *device, const wf_config *config, const 
            v->config ? v->config : v->model, config->version == MODEL_V4 ? "4" : "3.5",
            (long long)config->num_layers, (long long)config->embedding_dim,
            (long long)config->num_heads, (long long)config->ffn_dim, (long long)config->vocab_size);
+    print_mixers(config);
     print_geometry(config);
     fflush(stdout);
     TRY(wf_config_parameters(config, &parameters));

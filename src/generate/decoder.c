@@ -15,8 +15,10 @@ static bool state_is_countable(const Config *config, int64_t batch)
     int64_t room = INT64_MAX / 64;
     room /= batch;
     room /= config->num_layers;
-    if (!config->spectral_gate) return room / config->embedding_dim > 0;
-    room /= int64_max(config->max_seq_len, config->field_size);
+    int64_t rows = 1; /* of D numbers a layer keeps */
+    if (config_gated(config)) rows = int64_max(config->max_seq_len, config->field_size);
+    if (config_has(config, MIXER_ATTENTION)) rows = int64_max(rows, 2 * config->max_seq_len);
+    room /= rows;
     return room / config->embedding_dim > 0;
 }
 
@@ -24,7 +26,7 @@ static bool state_is_countable(const Config *config, int64_t batch)
 static wf_status write_places(wf_decoder *decoder)
 {
     const wf_model *model = decoder->model;
-    if (!model->config->spectral_gate) return WF_OK;
+    if (!config_gated(model->config)) return WF_OK;
     StreamState *state = &decoder->state;
     int64_t n = model->geometry.tokens;
     int32_t *cell = malloc((size_t)n * sizeof *cell);
@@ -176,7 +178,7 @@ static bool next_chunk(const wf_decoder *decoder, int64_t from, Feed *feed)
     if (left == 0) return false;
     feed->chunk = 0;
     while (chunk_tokens[feed->chunk] > left) feed->chunk++;
-    feed->start = decoder->model->config->spectral_gate && from + feed->done == 0;
+    feed->start = config_gated(decoder->model->config) && from + feed->done == 0;
     bool last = chunk_tokens[feed->chunk] == left;
     feed->head = feed->all_logits ? HEAD_ALL : feed->logits && last ? HEAD_LAST : HEAD_NONE;
     return true;

@@ -2,10 +2,10 @@
  *
  * A chunk of 512, 64 or 1 tokens is a program of its own, made when first needed. All of them read
  * and write one persistent state: of a one-pole field a complex number a channel, of a gated field
- * the deposits so far, of interference a running sum (model/builder.h, StreamState). What a chunk
- * must know of its position - its rows of the positional table, its places in the field, where the
- * state sits - the host computes in double; nothing is as long as the longest sequence but the
- * deposits. */
+ * the deposits so far, of attention the keys and values so far, of interference a running sum
+ * (model/builder.h, StreamState). What a chunk must know of its position - its rows of the
+ * positional table, its places in the field, where the state sits - the host computes in double;
+ * nothing is as long as the longest sequence but deposits, keys and values. */
 #ifndef GENERATE_DECODER_H
 #define GENERATE_DECODER_H
 

@@ -221,6 +221,14 @@ GRADIENT_RULE(field)
                     GRADIENTS_OF(forward.in[0], forward.in[1], forward.in[2], forward.in[3], gate));
 }
 
+GRADIENT_RULE(attention)
+{
+    return backward(
+        ad, OP_ATTENTION_BACKWARD, forward.params,
+        INPUTS(dy, forward.in[0], forward.in[1], forward.in[2], forward.out[0], forward.out[1]),
+        GRADIENTS_OF(forward.in[0], forward.in[1], forward.in[2]));
+}
+
 GRADIENT_RULE(first_token)
 {
     return backward(ad, OP_FIRST_TOKEN_BACKWARD, forward.params, INPUTS(dy),

@@ -16,6 +16,7 @@ wf_status gradient_gate(Autodiff *autodiff, int node);
 wf_status gradient_key_norm(Autodiff *autodiff, int node);
 wf_status gradient_couple(Autodiff *autodiff, int node);
 wf_status gradient_field(Autodiff *autodiff, int node);
+wf_status gradient_attention(Autodiff *autodiff, int node);
 wf_status gradient_first_token(Autodiff *autodiff, int node);
 wf_status gradient_causal_mean(Autodiff *autodiff, int node);
 wf_status gradient_cosine(Autodiff *autodiff, int node);

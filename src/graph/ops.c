@@ -269,6 +269,45 @@ SHAPE_RULE(shapes_field_recall)
     return WF_OK;
 }
 
+SHAPE_RULE(shapes_attention)
+{
+    (void)dtypes;
+    TRY(want_rank(graph, node, 0, 4));
+    WANT_SAME(1, 0);
+    WANT_SAME(2, 0);
+    shapes[0] = IN(0);
+    shapes[1] = SHAPE(IN(0).dim[0], IN(0).dim[2], IN(0).dim[1]);
+    return WF_OK;
+}
+
+SHAPE_RULE(shapes_attention_backward)
+{
+    (void)dtypes;
+    TRY(want_rank(graph, node, 1, 4));
+    WANT_SAME(0, 1);
+    for (int k = 2; k < 5; k++) WANT_SAME(k, 1);
+    WANT(5, IN(1).dim[0], IN(1).dim[2], IN(1).dim[1]);
+    shapes[0] = shapes[1] = shapes[2] = IN(1);
+    return WF_OK;
+}
+
+SHAPE_RULE(shapes_attention_stream)
+{
+    (void)dtypes;
+    TRY(want_rank(graph, node, 0, 4));
+    Shape q = IN(0), kept = {.rank = 0};
+    if (node->out[1] != NO_TENSOR) kept = graph_shape(graph, node->out[1]);
+    WANT_SAME(1, 0);
+    WANT_SAME(2, 0);
+    WANT(3, 1);
+    if (kept.rank != 4 || kept.dim[1] < q.dim[1])
+        return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: keys kept as %s cannot take those of %s",
+                          node->scope, SHAPE_TEXT(kept), SHAPE_TEXT(q));
+    shapes[0] = q;
+    shapes[1] = shapes[2] = SHAPE(q.dim[0], kept.dim[1], q.dim[2], q.dim[3]);
+    return WF_OK;
+}
+
 SHAPE_RULE(shapes_first_token)
 {
     (void)dtypes;
@@ -418,6 +457,13 @@ static const OpRule rules[OP_COUNT] = {
     [OP_FIELD_KERNEL] = {"field_kernel", 4, 1, .shapes = shapes_field_kernel, .in_place = -1},
     [OP_FIELD_RECALL] = {"field_recall", 5, 2, .given_outputs = BIT(1), .reads_outputs = BIT(1),
                          .shapes = shapes_field_recall, .in_place = -1},
+    [OP_ATTENTION] = {"attention", 3, 2, .shapes = shapes_attention, .gradient = gradient_attention,
+                      .in_place = -1},
+    [OP_ATTENTION_BACKWARD] = {"attention_backward", 6, 3, .shapes = shapes_attention_backward,
+                               .in_place = -1},
+    [OP_ATTENTION_STREAM] = {"attention_stream", 4, 3, .given_outputs = BIT(1) | BIT(2),
+                             .reads_outputs = BIT(1) | BIT(2), .shapes = shapes_attention_stream,
+                             .in_place = -1},
     [OP_FIRST_TOKEN] = {"first_token", 1, 1, .shapes = shapes_first_token,
                         .gradient = gradient_first_token, .in_place = -1},
     [OP_FIRST_TOKEN_BACKWARD] = {"first_token_backward", 1, 1, .given_outputs = BIT(0),

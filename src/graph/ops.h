@@ -106,6 +106,19 @@ typedef enum Op {
      * out: r [B,n,H,d], history [B,M,H,d] (given; rows position … position+n-1 are written). */
     OP_FIELD_RECALL,
 
+    /* Causal softmax attention, head by head: y[n] = Σ_{j<=n} p[n,j]·v[j],
+     * p[n,j] = e^(q[n]·k[j]/√d - lse[n]).
+     * in: q, k, v [B,N,H,d];
+     * out: y [B,N,H,d], lse [B,H,N]: log Σ_{j<=n} e^(q[n]·k[j]/√d), for the backward. */
+    OP_ATTENTION,
+    /* in: dy, q, k, v, y, lse; out: dq, dk, dv. */
+    OP_ATTENTION_BACKWARD,
+    /* The same continued by keeping keys and values, O(position) a token.
+     * in: q, k, v [B,n,H,d], position i32 [1] (of their first token);
+     * out: y [B,n,H,d], keys [B,M,H,d], values [B,M,H,d] (given; rows before position are read,
+     *      rows position … position+n-1 written). */
+    OP_ATTENTION_STREAM,
+
     /* y[b] = x[b,0]. in: x [B,N,D]; out: y [B,D]. */
     OP_FIRST_TOKEN,
     /* in: dy [B,D]; out: dx [B,N,D]: dy at token 0, 0 elsewhere. */

@@ -67,33 +67,45 @@ wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Ge
     return status;
 }
 
+static LayerState layer_state_layout(Region *region, const Config *config, const Limits *limits,
+                                     int64_t batch, Mixer mixer)
+{
+    LayerState state = {0};
+    int64_t heads = config->num_heads, width = config->embedding_dim / heads;
+    Shape pole = SHAPE(batch, heads, 2, width), kernel = SHAPE(batch, heads, config->field_size);
+    Shape history = SHAPE(batch, config->max_seq_len, heads, width);
+    if (mixer == MIXER_ATTENTION) {
+        state.keys = region_append(region, limits, DTYPE_REAL, history);
+        state.values = region_append(region, limits, DTYPE_REAL, history);
+    } else if (config->spectral_gate) {
+        state.field = region_append(region, limits, DTYPE_REAL, history);
+        state.kernel = region_append(region, limits, DTYPE_REAL, kernel);
+    } else {
+        state.field = region_append(region, limits, DTYPE_REAL, pole);
+    }
+    return state;
+}
+
 wf_status stream_state_layout(StreamState *state, const Config *config, const Limits *limits,
                               int64_t batch)
 {
     int64_t layers = config->num_layers, modules = config_interference_modules(config);
-    int64_t heads = config->num_heads, width = config->embedding_dim / heads;
     *state = (StreamState){.region = {.name = "decoder state"}, .batch = batch};
-    state->field = calloc((size_t)layers, sizeof *state->field);
-    state->kernel = calloc((size_t)layers, sizeof *state->kernel);
+    state->layers = calloc((size_t)layers, sizeof *state->layers);
     state->mean = calloc((size_t)modules + 1, sizeof *state->mean);
-    if (!state->field || !state->kernel || !state->mean) {
+    if (!state->layers || !state->mean) {
         stream_state_destroy(state);
         return fail(WF_ERROR_MEMORY, "out of memory for a decoder of %lld layers",
                     (long long)layers);
     }
-    bool gated = config->spectral_gate;
-    Shape pole = SHAPE(batch, heads, 2, width);
-    Shape history = SHAPE(batch, config->max_seq_len, heads, width);
-    Shape kernel = SHAPE(batch, heads, config->field_size);
     Region *region = &state->region;
-    for (int64_t layer = 0; layer < layers; layer++) {
-        state->field[layer] = region_append(region, limits, DTYPE_REAL, gated ? history : pole);
-        if (gated) state->kernel[layer] = region_append(region, limits, DTYPE_REAL, kernel);
-    }
+    for (int layer = 0; layer < layers; layer++)
+        state->layers[layer] =
+            layer_state_layout(region, config, limits, batch, config_mixer(config, layer));
     Shape mean = SHAPE(batch, config->embedding_dim / 4);
     for (int64_t module = 0; module < modules; module++)
         state->mean[module] = region_append(region, limits, DTYPE_REAL, mean);
-    if (gated) {
+    if (config_gated(config)) {
         state->cell = region_append(region, limits, DTYPE_I32, SHAPE(config->max_seq_len));
         state->fraction = region_append(region, limits, DTYPE_REAL, SHAPE(config->max_seq_len));
     }
@@ -103,8 +115,7 @@ wf_status stream_state_layout(StreamState *state, const Config *config, const Li
 void stream_state_destroy(StreamState *state)
 {
     device_release(&state->region);
-    free(state->field);
-    free(state->kernel);
+    free(state->layers);
     free(state->mean);
     *state = (StreamState){0};
 }
@@ -126,7 +137,7 @@ static void name_inputs(Builder *b)
     b->seed = graph_external(g, "loss seed", DTYPE_REAL, one, in, at->seed);
     b->at = graph_external(g, "cell of the state", DTYPE_I32, one, in, at->at);
     b->first = graph_external(g, "first position", DTYPE_I32, one, in, at->first);
-    if (!b->stream || !b->config->spectral_gate) return;
+    if (!b->stream || !config_gated(b->config)) return;
     Shape whole = SHAPE(b->config->max_seq_len);
     Region *state = &b->stream->region;
     b->all_cells = graph_external(g, "all cells", DTYPE_I32, whole, state, b->stream->cell);

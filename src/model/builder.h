@@ -32,12 +32,18 @@ void model_inputs_layout(ModelInputs *inputs, const Config *config, const Limits
 wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Geometry *geometry,
                              int64_t first);
 
-/* The persistent state of a decoder: one entry a layer, byte offsets into one region. */
+/* What one layer keeps: byte offsets, each of use to some layers only. */
+typedef struct LayerState {
+    int64_t field;        /* wave: one-pole [B,H,2,d]; gated: the history [B,M,H,d] */
+    int64_t kernel;       /* gated wave: [B,H,G] */
+    int64_t keys, values; /* attention: [B,M,H,d] each */
+} LayerState;
+
+/* The persistent state of a decoder, byte offsets into one region. */
 typedef struct StreamState {
     Region region;
     int64_t batch;
-    int64_t *field;         /* [layers]: one-pole: [B,H,2,d]; gated: the history [B,M,H,d] */
-    int64_t *kernel;        /* [layers]: gated: [B,H,G]; else unused */
+    LayerState *layers;     /* [layers] */
     int64_t *mean;          /* [interference modules]: [B, D/4] */
     int64_t cell, fraction; /* gated: the whole geometry, i32 [M] and real [M] */
 } StreamState;

@@ -12,7 +12,14 @@
 
 /* ---- the keys ---- */
 
-typedef enum KeyKind { KEY_INTEGER, KEY_REAL, KEY_SWITCH, KEY_CHOICE, KEY_TEXT } KeyKind;
+typedef enum KeyKind {
+    KEY_INTEGER,
+    KEY_REAL,
+    KEY_SWITCH,
+    KEY_CHOICE,
+    KEY_TEXT,
+    KEY_MIXERS
+} KeyKind;
 
 typedef struct Key {
     const char *name;
@@ -29,13 +36,14 @@ static const Key keys[] = {
     {"version", KEY_CHOICE, .offset = AT(version), .choices = {"3.5", "4"}},
     {"vocab_size", KEY_INTEGER, .offset = AT(vocab_size), .least = 1, .most = 1 << 24},
     {"embedding_dim", KEY_INTEGER, .offset = AT(embedding_dim), .least = 1, .most = LARGEST_WIDTH},
-    {"num_layers", KEY_INTEGER, .offset = AT(num_layers), .least = 1, .most = 4096},
+    {"num_layers", KEY_INTEGER, .offset = AT(num_layers), .least = 1, .most = CONFIG_MAX_LAYERS},
     {"num_heads", KEY_INTEGER, .offset = AT(num_heads), .least = 1, .most = LARGEST_WIDTH},
     {"ffn_dim", KEY_INTEGER, .offset = AT(ffn_dim), .least = 1, .most = LARGEST_WIDTH},
     {"field_size", KEY_INTEGER, .offset = AT(field_size), .least = 2, .most = GEOMETRY_MAX},
     {"max_seq_len", KEY_INTEGER, .offset = AT(max_seq_len), .least = 1, .most = GEOMETRY_MAX},
     {"interference_interval", KEY_INTEGER, .offset = AT(interference_interval), .least = 0,
      .most = 4096},
+    {"mixer", KEY_MIXERS, .offset = AT(mixer), .choices = {"wave", "attention"}},
     {"dropout", KEY_REAL, .offset = AT(dropout), .least = 0, .most = 0.99},
     {"kernel_norm", KEY_CHOICE, .offset = AT(kernel_norm), .choices = {"l1", "dc"}},
     {"feature_map_depth", KEY_INTEGER, .offset = AT(feature_map_depth), .least = 1, .most = 2},
@@ -47,7 +55,8 @@ static const Key keys[] = {
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
-/* Keys without which no model is described; kernel_norm joins them for version 4. */
+/* Keys without which no model is described; kernel_norm joins them for version 4. Models without a
+ * field need neither it nor field_size. */
 static const char *const required[] = {"version",   "vocab_size", "embedding_dim", "num_layers",
                                        "num_heads", "ffn_dim",    "field_size",    "max_seq_len"};
 
@@ -80,6 +89,10 @@ static const char *expectation(const Key *key, char *text, size_t size)
         snprintf(text, size, "\"%s\" or \"%s\"", key->choices[0], key->choices[1]);
         break;
     case KEY_TEXT: snprintf(text, size, "a text of up to 31 bytes"); break;
+    case KEY_MIXERS:
+        snprintf(text, size, "\"%s\" or \"%s\", or a list of them, one a layer", key->choices[0],
+                 key->choices[1]);
+        break;
     }
     return text;
 }
@@ -104,26 +117,76 @@ static bool store_number(const Key *key, double value, Config *config)
     return true;
 }
 
+/* The index of one of the key's two choices, or -1. */
+static int find_choice(const Key *key, const char *value, size_t length)
+{
+    for (int i = 0; i < 2; i++)
+        if (strlen(key->choices[i]) == length && memcmp(key->choices[i], value, length) == 0)
+            return i;
+    return -1;
+}
+
+static bool store_mixer(const Key *key, const char *name, size_t length, MixerList *list)
+{
+    int mixer = find_choice(key, name, length);
+    if (mixer < 0 || list->count == CONFIG_MAX_LAYERS) return false;
+    list->items[list->count++] = (uint8_t)mixer;
+    return true;
+}
+
+/* One name for all layers, or a name a layer between commas. */
+static bool store_mixers(const Key *key, const char *value, Config *config)
+{
+    MixerList list = {0};
+    for (const char *name = value;; name++) {
+        size_t length = strcspn(name, ",");
+        if (!store_mixer(key, name, length, &list)) return false;
+        name += length;
+        if (!*name) break;
+    }
+    if (list.count == 1) list.count = 0;
+    config->mixer = list;
+    return true;
+}
+
+static bool store_mixer_array(const Key *key, const json_t *array, Config *config)
+{
+    MixerList list = {0};
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)array, i, item)
+    {
+        const char *name = json_string_value(item);
+        if (!name || !store_mixer(key, name, strlen(name), &list)) return false;
+    }
+    if (list.count == 0) return false;
+    config->mixer = list;
+    return true;
+}
+
 static bool store_text(const Key *key, const char *value, Config *config)
 {
     void *field = (char *)config + key->offset;
+    if (key->kind == KEY_MIXERS) return store_mixers(key, value, config);
     if (key->kind == KEY_TEXT) {
         if (strlen(value) >= sizeof config->tokenizer) return false;
         strcpy(field, value);
         return true;
     }
-    for (int i = 0; i < 2; i++) {
-        if (strcmp(key->choices[i], value) != 0) continue;
-        *(int *)field = i; /* both choices are enums counted from 0 */
-        return true;
-    }
-    return false;
+    int choice = find_choice(key, value, strlen(value));
+    if (choice >= 0) *(int *)field = choice; /* both choices are enums counted from 0 */
+    return choice >= 0;
 }
 
 _Static_assert(sizeof(ModelVersion) == sizeof(int) && sizeof(KernelNorm) == sizeof(int),
                "choices are stored as int");
 
 /* ---- from JSON ---- */
+
+static bool is_text(const Key *key)
+{
+    return key->kind == KEY_CHOICE || key->kind == KEY_TEXT || key->kind == KEY_MIXERS;
+}
 
 static wf_status read_value(int index, const json_t *value, const char *where, Config *config)
 {
@@ -135,7 +198,9 @@ static wf_status read_value(int index, const json_t *value, const char *where, C
              store_number(key, json_number_value(value), config);
     else if (key->kind == KEY_SWITCH && json_is_boolean(value))
         ok = (*(bool *)((char *)config + key->offset) = json_is_true(value), true);
-    else if ((key->kind == KEY_CHOICE || key->kind == KEY_TEXT) && json_is_string(value))
+    else if (key->kind == KEY_MIXERS && json_is_array(value))
+        ok = store_mixer_array(key, value, config);
+    else if (is_text(key) && json_is_string(value))
         ok = store_text(key, json_string_value(value), config);
     config->given |= 1u << index;
     if (ok) return WF_OK;
@@ -152,17 +217,35 @@ static bool is_given(const Config *config, const char *name)
 
 static wf_status check_norm_given(const Config *config)
 {
-    if (config->version != MODEL_V4 || is_given(config, "kernel_norm")) return WF_OK;
+    if (config->version != MODEL_V4 || is_given(config, "kernel_norm") ||
+        !config_has(config, MIXER_WAVE))
+        return WF_OK;
     return fail(WF_ERROR_FORMAT, "version 4 must say \"kernel_norm\": \"l1\" (bounded), or "
                                  "\"dc\" (some published version 4 weights)");
+}
+
+static wf_status check_mixer_count(const Config *config)
+{
+    if (config->mixer.count == 0 || config->mixer.count == config->num_layers) return WF_OK;
+    return fail(WF_ERROR_FORMAT,
+                "mixer: expected one name, or one for each of %lld layers, "
+                "found %lld",
+                (long long)config->num_layers, (long long)config->mixer.count);
+}
+
+/* Has the key a value the model goes by? A field_size where there is no field has not. */
+static bool is_needed(const Config *config, const char *name)
+{
+    return config_has(config, MIXER_WAVE) || strcmp(name, "field_size") != 0;
 }
 
 static wf_status check_required(const Config *config, const char *where)
 {
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!is_given(config, required[i]))
+        if (is_needed(config, required[i]) && !is_given(config, required[i]))
             return fail(WF_ERROR_FORMAT, "%s: the key \"%s\" is missing", where, required[i]);
-    wf_status status = check_norm_given(config);
+    wf_status status = check_mixer_count(config);
+    if (!status) status = check_norm_given(config);
     return status ? fail_within(status, "%s", where) : WF_OK;
 }
 
@@ -206,7 +289,40 @@ wf_status config_parse(const char *text, size_t length, const char *file, Config
     return status;
 }
 
-/* ---- to JSON ---- */
+/* ---- to JSON and text ---- */
+
+/* Does one name say it all? */
+static bool mixers_are_one(const Config *config)
+{
+    const MixerList *list = &config->mixer;
+    if (list->count == 0) return true;
+    for (int64_t i = 1; i < list->count; i++)
+        if (list->items[i] != list->items[0]) return false;
+    return list->count == config->num_layers;
+}
+
+static json_t *mixer_json(const Key *key, const Config *config)
+{
+    const MixerList *list = &config->mixer;
+    if (mixers_are_one(config)) return json_string(key->choices[list->items[0]]);
+    json_t *array = json_array();
+    for (int64_t i = 0; array && i < list->count; i++) {
+        if (json_array_append_new(array, json_string(key->choices[list->items[i]])) == 0) continue;
+        json_decref(array);
+        array = NULL;
+    }
+    return array;
+}
+
+static void mixer_text(const Key *key, const Config *config, char *value, size_t size)
+{
+    const MixerList *list = &config->mixer;
+    int64_t n = mixers_are_one(config) ? 1 : list->count;
+    size_t at = 0;
+    for (int64_t i = 0; i < n && at < size; i++)
+        at += (size_t)snprintf(value + at, size - at, "%s%s", i ? "," : "",
+                               key->choices[list->items[i]]);
+}
 
 static json_t *key_json(const Key *key, const Config *config)
 {
@@ -216,6 +332,7 @@ static json_t *key_json(const Key *key, const Config *config)
     case KEY_REAL: return json_real(*(const double *)field);
     case KEY_SWITCH: return json_boolean(*(const bool *)field);
     case KEY_CHOICE: return json_string(key->choices[*(const int *)field]);
+    case KEY_MIXERS: return mixer_json(key, config);
     default: return json_string(field);
     }
 }
@@ -225,7 +342,8 @@ char *config_print(const Config *config)
     json_t *root = json_object();
     bool ok = root && json_object_set_new(root, "model_type", json_string("wavefield")) == 0;
     for (int i = 0; i < N_KEYS && ok; i++)
-        ok = json_object_set_new(root, keys[i].name, key_json(&keys[i], config)) == 0;
+        if (is_needed(config, keys[i].name) || is_given(config, keys[i].name))
+            ok = json_object_set_new(root, keys[i].name, key_json(&keys[i], config)) == 0;
     char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(root);
     return text;
@@ -302,8 +420,33 @@ TrainingDefaults config_training(const Config *config)
 
 /* ---- derived ---- */
 
+Mixer config_mixer(const Config *config, int layer)
+{
+    return (Mixer)config->mixer.items[config->mixer.count ? layer : 0];
+}
+
+int64_t config_count(const Config *config, Mixer mixer)
+{
+    int64_t n = 0;
+    for (int layer = 0; layer < config->num_layers; layer++)
+        n += config_mixer(config, layer) == mixer;
+    return n;
+}
+
+bool config_has(const Config *config, Mixer mixer)
+{
+    return config_count(config, mixer) > 0;
+}
+
+bool config_gated(const Config *config)
+{
+    return config->spectral_gate && config_has(config, MIXER_WAVE);
+}
+
 Geometry config_geometry(const Config *config)
 {
+    int64_t tokens = config->max_seq_len;
+    if (!config_has(config, MIXER_WAVE)) return (Geometry){MODEL_V4, int64_max(tokens, 2), tokens};
     return (Geometry){config->version, config->field_size, config->max_seq_len};
 }
 
@@ -389,8 +532,7 @@ wf_status wf_config_set(wf_config *config, const char *assignment)
     name[length] = 0;
     int index = find_key(name);
     if (index < 0) return unknown_key(WF_ERROR_ARGUMENT, name, assignment);
-    bool text = keys[index].kind == KEY_CHOICE || keys[index].kind == KEY_TEXT;
-    json_t *value = text ? NULL : json_loads(equals + 1, JSON_DECODE_ANY, NULL);
+    json_t *value = is_text(&keys[index]) ? NULL : json_loads(equals + 1, JSON_DECODE_ANY, NULL);
     if (!value) value = json_string(equals + 1);
     Config changed = *config;
     wf_status status = read_value(index, value, assignment, &changed);
@@ -412,7 +554,21 @@ wf_status wf_config_get(const wf_config *config, const char *name, char *value, 
     case KEY_SWITCH: snprintf(value, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case KEY_CHOICE: snprintf(value, size, "%s", key->choices[*(const int *)field]); break;
     case KEY_TEXT: snprintf(value, size, "%s", (const char *)field); break;
+    case KEY_MIXERS: mixer_text(key, config, value, size); break;
     }
+    return WF_OK;
+}
+
+/* What only layers with a field go by. */
+static wf_status validate_field(const Config *config)
+{
+    if (check_norm_given(config)) return WF_ERROR_ARGUMENT;
+    if (!is_given(config, "field_size"))
+        return fail(WF_ERROR_ARGUMENT, "the key \"field_size\" is missing: a \"wave\" needs it");
+    if (config->version == MODEL_V3_5 && config->kernel_norm != KERNEL_NORM_L1)
+        return fail(WF_ERROR_ARGUMENT, "kernel_norm: version 3.5 is always \"l1\", found \"dc\"");
+    if (config->version == MODEL_V3_5 && config->spectral_gate)
+        return fail(WF_ERROR_ARGUMENT, "spectral_gate belongs to version 4, this is version 3.5");
     return WF_OK;
 }
 
@@ -423,17 +579,15 @@ wf_status wf_config_validate(const wf_config *config)
                     "embedding_dim %lld is not a multiple of num_heads %lld: every head takes an "
                     "equal share",
                     (long long)config->embedding_dim, (long long)config->num_heads);
-    if (check_norm_given(config)) return WF_ERROR_ARGUMENT;
-    if (config->version == MODEL_V3_5 && config->kernel_norm != KERNEL_NORM_L1)
-        return fail(WF_ERROR_ARGUMENT, "kernel_norm: version 3.5 is always \"l1\", found \"dc\"");
-    if (config->version == MODEL_V3_5 && config->spectral_gate)
-        return fail(WF_ERROR_ARGUMENT, "spectral_gate belongs to version 4, this is version 3.5");
+    if (check_mixer_count(config)) return WF_ERROR_ARGUMENT;
+    bool field = config_has(config, MIXER_WAVE);
+    if (field) TRY(validate_field(config));
     if (config->interference_interval && config->embedding_dim < 4)
         return fail(WF_ERROR_ARGUMENT,
                     "interference compresses embedding_dim %lld to a quarter: it needs at least 4, "
                     "or interference_interval 0",
                     (long long)config->embedding_dim);
-    if (config->allow_leaky_geometry) return WF_OK;
+    if (config->allow_leaky_geometry || !field) return WF_OK;
     Geometry geometry = config_geometry(config);
     return geometry_check(&geometry);
 }

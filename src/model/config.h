@@ -14,12 +14,24 @@ typedef struct TrainingDefaults {
     double kernel_multiplier; /* of wave_* and the spectral gate */
 } TrainingDefaults;
 
+/* What carries values from token to token in a layer. */
+typedef enum Mixer { MIXER_WAVE, MIXER_ATTENTION } Mixer;
+
+enum { CONFIG_MAX_LAYERS = 4096 };
+
+/* One mixer a layer, or, with count 0, items[0] in every layer. */
+typedef struct MixerList {
+    int64_t count;
+    uint8_t items[CONFIG_MAX_LAYERS];
+} MixerList;
+
 typedef struct wf_config {
     char preset[32]; /* the preset it started from, "" if none */
     ModelVersion version;
     int64_t vocab_size, embedding_dim, num_layers, num_heads, ffn_dim;
     int64_t field_size, max_seq_len;
     int64_t interference_interval; /* 0: none */
+    MixerList mixer;
     double dropout;
     KernelNorm kernel_norm;
     int64_t feature_map_depth;
@@ -28,6 +40,14 @@ typedef struct wf_config {
     uint32_t given;     /* keys a file or override has set, by index of the key table */
 } Config;
 
+Mixer config_mixer(const Config *config, int layer);
+/* Layers with this mixer; whether there is any. */
+int64_t config_count(const Config *config, Mixer mixer);
+bool config_has(const Config *config, Mixer mixer);
+/* Whether any layer's kernels are gated. */
+bool config_gated(const Config *config);
+
+/* Of the field; where no layer has one, a cell a token, which is causal. */
 Geometry config_geometry(const Config *config);
 int64_t config_interference_modules(const Config *config);
 TrainingDefaults config_training(const Config *config);

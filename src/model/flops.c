@@ -8,7 +8,7 @@ static double linear(double in, double out)
     return 2 * in * out;
 }
 
-static double attention_layer(const Config *config, int64_t tokens)
+static double wave_layer(const Config *config, int64_t tokens)
 {
     double D = (double)config->embedding_dim, H = (double)config->num_heads, d = D / H;
     double output = linear(D, D);
@@ -17,6 +17,13 @@ static double attention_layer(const Config *config, int64_t tokens)
     double cross = config->cross_dim ? H * linear(d, d) : 0;
     double gate = config->spectral_gate ? linear(D, D) + linear(D, FIELD_GATE_POINTS * H) : 0;
     return linear(D, 4 * D) + maps + cross + output + gate / (double)tokens;
+}
+
+/* Products with the keys and values of the (N + 1)/2 tokens that one sees on average. */
+static double softmax_layer(const Config *config, int64_t tokens)
+{
+    double D = (double)config->embedding_dim;
+    return linear(D, 3 * D) + linear(D, D) + 2 * linear(D, ((double)tokens + 1) / 2);
 }
 
 /* One channel of one sequence. */
@@ -49,9 +56,10 @@ Flops config_flops(const Config *config, FieldEvaluator evaluator, int64_t token
 {
     double D = (double)config->embedding_dim, F = (double)config->ffn_dim;
     double layers = (double)config->num_layers;
+    double softmax = (double)config_count(config, MIXER_ATTENTION), waves = layers - softmax;
     return (Flops){
-        .attention = layers * attention_layer(config, tokens),
-        .field = layers * field_layer(config, evaluator, tokens),
+        .attention = waves * wave_layer(config, tokens) + softmax * softmax_layer(config, tokens),
+        .field = waves > 0 ? waves * field_layer(config, evaluator, tokens) : 0,
         .feed_forward = layers * (linear(D, F) + linear(F, D)),
         .interference = (double)config_interference_modules(config) * interference_module(config),
         .head = linear(D, (double)config->vocab_size),

@@ -7,9 +7,10 @@
 #include "model/config.h"
 
 /* Of a forward pass, per token. A backward pass takes twice as many: every product is answered by
- * two, and the field by its recomputation and its adjoint. */
+ * two, and the field by its recomputation and its adjoint (attention's scores made anew are not
+ * counted). */
 typedef struct Flops {
-    double attention;    /* projections, feature maps, cross_dim, gate */
+    double attention;    /* projections, feature maps, cross_dim, gate; softmax attention whole */
     double field;        /* propagation and coupling */
     double feed_forward; /* FFN */
     double interference;

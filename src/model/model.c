@@ -147,7 +147,7 @@ wf_status model_evaluator(const Config *config, const char *name, FieldEvaluator
     Geometry geometry = config_geometry(config);
     bool causal = geometry_causal(&geometry, NULL);
     if (!name || strcmp(name, "auto") == 0) {
-        *out = config->spectral_gate || !causal ? FIELD_FFT : FIELD_SCAN;
+        *out = config_gated(config) || !causal ? FIELD_FFT : FIELD_SCAN;
         return WF_OK;
     }
     static const char *const names[] = {
@@ -155,7 +155,7 @@ wf_status model_evaluator(const Config *config, const char *name, FieldEvaluator
     for (int i = 0; i < 3; i++) {
         if (strcmp(name, names[i]) != 0) continue;
         *out = (FieldEvaluator)i;
-        if (i == FIELD_SCAN && config->spectral_gate)
+        if (i == FIELD_SCAN && config_gated(config))
             return fail(WF_ERROR_UNSUPPORTED,
                         "a gated kernel has no pole to scan by: choose \"fft\" or \"direct\"");
         if (i == FIELD_SCAN && !causal)

@@ -149,11 +149,10 @@ static void add_spectral_gate(Lister *lister, int64_t model_width, int64_t width
     lister->group = GROUP_BASE;
 }
 
-static void add_attention(Lister *lister, int layer)
+static void add_wave_attention(Lister *lister, int layer)
 {
     const Config *config = lister->config;
     int64_t D = config->embedding_dim, d = D / config->num_heads;
-    within(lister, "layers.%d.attention.", layer);
     add_waves(lister, layer);
     lister->group = GROUP_QK;
     if (config->version == MODEL_V3_5) {
@@ -172,13 +171,24 @@ static void add_attention(Lister *lister, int layer)
     add_linear(lister, "out_proj", D, D, residual(config), ZERO);
 }
 
+static void add_softmax_attention(Lister *lister)
+{
+    int64_t D = lister->config->embedding_dim;
+    add_linear(lister, "qkv_proj", 3 * D, D, normal(WEIGHT_SCALE), ZERO);
+    add_linear(lister, "out_proj", D, D, residual(lister->config), ZERO);
+}
+
 static void add_layer(Lister *lister, int layer)
 {
     const Config *config = lister->config;
     int64_t D = config->embedding_dim, F = config->ffn_dim;
     within(lister, "layers.%d.", layer);
     add_norm(lister, "norm1", D);
-    add_attention(lister, layer);
+    within(lister, "layers.%d.attention.", layer);
+    if (config_mixer(config, layer) == MIXER_ATTENTION)
+        add_softmax_attention(lister);
+    else
+        add_wave_attention(lister, layer);
     within(lister, "layers.%d.", layer);
     add_norm(lister, "norm2", D);
     add_linear(lister, "ffn.0", F, D, normal(WEIGHT_SCALE), ZERO);

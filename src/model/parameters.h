@@ -9,7 +9,7 @@
 
 typedef enum ParameterGroup {
     GROUP_BASE,
-    GROUP_QK,     /* the projection of queries, keys, values (and gates) */
+    GROUP_QK,     /* a wave's projection of queries, keys, values (and gates) */
     GROUP_KERNEL, /* wave_* and the spectral gate: no decay */
     GROUP_COUNT
 } ParameterGroup;

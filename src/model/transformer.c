@@ -1,7 +1,8 @@
 /* The language model (spec §1), top to bottom. */
-#include "model/attention.h"
 #include "model/interference.h"
 #include "model/layers.h"
+#include "model/softmax_attention.h"
+#include "model/wave_attention.h"
 
 #include <stdio.h>
 
@@ -34,12 +35,18 @@ static TensorId normalise(Builder *b, TensorId x, int layer, const char *which)
     return layer_norm(b, x, name);
 }
 
+static TensorId mix(Builder *b, TensorId x, int layer)
+{
+    if (config_mixer(b->config, layer) == MIXER_ATTENTION) return softmax_attention(b, x, layer);
+    return wave_attention(b, x, layer);
+}
+
 TensorId transformer_hidden(Builder *b)
 {
     const Config *config = b->config;
     TensorId x = layer_dropout(b, embed(b));
     for (int layer = 0; layer < config->num_layers; layer++) {
-        TensorId y = attention(b, normalise(b, x, layer, "norm1"), layer);
+        TensorId y = mix(b, normalise(b, x, layer, "norm1"), layer);
         x = layer_elementwise(b, OP_ADD, LAYER_IN(x, layer_dropout(b, y)));
         y = feed_forward(b, normalise(b, x, layer, "norm2"), layer);
         x = layer_elementwise(b, OP_ADD, LAYER_IN(x, y));

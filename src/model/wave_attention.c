@@ -1,4 +1,4 @@
-#include "model/attention.h"
+#include "model/wave_attention.h"
 
 #include "model/layers.h"
 
@@ -86,7 +86,7 @@ static TensorId propagate_stream(Attention *a, TensorId u)
 {
     Builder *b = a->builder;
     TensorId state = state_tensor(a, "state", SHAPE(b->batch, a->heads, 2, a->width),
-                                  b->stream->field[a->layer]);
+                                  b->stream->layers[a->layer].field);
     return layer_op_into(
         b, OP_FIELD_STREAM, (OpParams){.field = a->field},
         LAYER_IN(u, a->frequency, a->damping, a->phase, b->cell, b->fraction, b->at),
@@ -99,12 +99,12 @@ static TensorId propagate_recall(Attention *a, TensorId u, TensorId gate)
     Builder *b = a->builder;
     OpParams params = {.field = a->field};
     TensorId kernel = state_tensor(a, "kernel", SHAPE(b->batch, a->heads, a->field.cells),
-                                   b->stream->kernel[a->layer]);
+                                   b->stream->layers[a->layer].kernel);
     if (b->stream_start)
         layer_op_into(b, OP_FIELD_KERNEL, params,
                       LAYER_IN(a->frequency, a->damping, a->phase, gate), LAYER_OUT(kernel));
     Shape deposits = SHAPE(b->batch, b->config->max_seq_len, a->heads, a->width);
-    TensorId history = state_tensor(a, "history", deposits, b->stream->field[a->layer]);
+    TensorId history = state_tensor(a, "history", deposits, b->stream->layers[a->layer].field);
     return layer_op_into(b, OP_FIELD_RECALL, params,
                          LAYER_IN(u, kernel, b->all_cells, b->all_fractions, b->first),
                          LAYER_OUT(NO_TENSOR, history));
@@ -166,7 +166,7 @@ static TensorId attention_v4(Attention *a, TensorId x)
     return output(a, layer_elementwise(b, OP_GATE, LAYER_IN(o, g)));
 }
 
-TensorId attention(Builder *builder, TensorId x, int layer)
+TensorId wave_attention(Builder *builder, TensorId x, int layer)
 {
     const Config *config = builder->config;
     bool v4 = config->version == MODEL_V4;
