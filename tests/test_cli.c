@@ -301,6 +301,21 @@ static void a_model_trains_evaluates_and_generates(void **state)
     assert_says("parameters");
 }
 
+static void a_transformer_trains_and_is_causal(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield(TRAIN "--set mixer=attention --out transformer"), 0);
+    assert_int_equal(wavefield("check --model transformer --device cpu"), 0);
+    assert_says("2 ok, 0 failed, 0 missing");
+    assert_int_equal(wavefield("info --model transformer --device cpu"), 0);
+    assert_says("attention in every layer");
+    assert_says("all keys and values are kept");
+    assert_null(strstr(output, "geometry"));
+    assert_int_equal(wavefield("generate --model transformer --prompt 'the owl' --device cpu "
+                               "--max-tokens 20"),
+                     0);
+}
+
 static void logits_agree_however_they_are_computed(void **state)
 {
     (void)state;
@@ -398,6 +413,7 @@ int main(void)
         cmocka_unit_test(configuration_errors_name_the_key),
         cmocka_unit_test(data_errors_name_the_file),
         cmocka_unit_test(a_model_trains_evaluates_and_generates),
+        cmocka_unit_test(a_transformer_trains_and_is_causal),
         cmocka_unit_test(logits_agree_however_they_are_computed),
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
         cmocka_unit_test(a_signal_saves_and_ends),

@@ -149,7 +149,24 @@ static void overrides(void **state)
         assert_int_equal(wf_config_set(config, good[i][0]), WF_OK);
         assert_key(config, good[i][1], good[i][2]);
     }
+    static const char *const mixers[][2] = {
+        {"mixer=attention", "attention"},
+        {"mixer=wave,attention,wave,attention", "wave,attention,wave,attention"},
+        {"mixer=attention,wave", "attention,wave"}, /* num_layers may yet follow */
+        {"mixer=attention,attention,attention,attention", "attention"},
+        {"mixer=wave", "wave"}};
+    for (size_t i = 0; i < sizeof mixers / sizeof *mixers; i++) {
+        assert_int_equal(wf_config_set(config, mixers[i][0]), WF_OK);
+        assert_key(config, "mixer", mixers[i][1]);
+    }
     static const char *const bad[][2] = {
+        {"mixer=waves",
+         "mixer: expected \"wave\" or \"attention\", or a list of them, one a layer, "
+         "found \"waves\""},
+        {"mixer=", "found \"\""},
+        {"mixer=wave,", "found \"wave,\""},
+        {"mixer=wave,,attention", "found \"wave,,attention\""},
+        {"mixer=wave, attention", "found \"wave, attention\""},
         {"field_sise=4096", "did you mean \"field_size\"?"},
         {"field_size", "expected key=value"},
         {"=3", "expected key=value"},
@@ -221,6 +238,12 @@ static void wrong_files_are_named(void **state)
         {"{" SMALL ",\"kernel_norm\":\"l1\",\"interference_interval\":-1}", "found -1"},
         {"{" SMALL ",\"kernel_norm\":\"l1\",\"interference_interval\":null}", "found null"},
         {"{" SMALL ",\"kernel_norm\":\"l1\",\"model_type\":\"gpt2\"}", "found \"gpt2\""},
+        {"{" SMALL ",\"kernel_norm\":\"l1\",\"mixer\":\"none\"}", "found \"none\""},
+        {"{" SMALL ",\"kernel_norm\":\"l1\",\"mixer\":[]}", "found []"},
+        {"{" SMALL ",\"kernel_norm\":\"l1\",\"mixer\":[\"wave\",1]}", "found [\"wave\", 1]"},
+        {"{" SMALL ",\"kernel_norm\":\"l1\",\"mixer\":[\"wave\"]}",
+         "mixer: expected one name, or one for each of 2 layers, found 1"},
+        {"{" SMALL ",\"mixer\":[\"wave\",\"attention\"]}", "kernel_norm"},
         {"{\"version\":3.5}", "version: expected \"3.5\" or \"4\", found 3.5"},
         {"{\"version\":\"3.5\",\"vocab_size\":50}", "\"embedding_dim\" is missing"},
         {"[1]", "JSON object"},
@@ -289,6 +312,80 @@ static void keys_must_fit_together(void **state)
     wf_config_destroy(config);
 }
 
+/* A list in the file where layers differ, a word where they do not; the same on the way back. */
+static void mixers_are_saved_and_load(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"mixer=attention", "attention", "\"mixer\": \"attention\""},
+        {"mixer=wave,attention,attention,wave", "wave,attention,attention,wave", "\"mixer\": ["},
+        {"mixer=wave,wave,wave,wave", "wave", "\"mixer\": \"wave\""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        wf_config *config = create("demo");
+        assert_int_equal(wf_config_set(config, cases[i][0]), WF_OK);
+        assert_int_equal(wf_config_validate(config), WF_OK);
+        assert_int_equal(wf_config_save(config, path), WF_OK);
+        wf_config *loaded = create(path);
+        assert_key(loaded, "mixer", cases[i][1]);
+        char *first = config_print(config), *second = config_print(loaded);
+        assert_string_equal(first, second);
+        assert_non_null(strstr(first, cases[i][2]));
+        free(first);
+        free(second);
+        wf_config_destroy(config);
+        wf_config_destroy(loaded);
+    }
+    char cut[8];
+    wf_config *config = create("demo");
+    assert_int_equal(wf_config_set(config, "mixer=wave,attention,wave,wave"), WF_OK);
+    assert_int_equal(wf_config_get(config, "mixer", cut, sizeof cut), WF_OK);
+    assert_string_equal(cut, "wave,at");
+    assert_int_equal(wf_config_set(config, "num_layers=3"), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_ERROR_ARGUMENT);
+    assert_message("one for each of 3 layers, found 4");
+    wf_config_destroy(config);
+}
+
+/* Without a wave the keys of the field need not be there, and where they are nobody minds them. */
+static void attention_needs_no_field(void **state)
+{
+    (void)state;
+    wf_config *config;
+    assert_int_equal(load("{\"version\":\"4\",\"vocab_size\":50,\"embedding_dim\":12,"
+                          "\"num_layers\":2,\"num_heads\":3,\"ffn_dim\":20,\"max_seq_len\":5,"
+                          "\"mixer\":[\"attention\",\"attention\"]}",
+                          &config),
+                     WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_OK);
+    assert_key(config, "mixer", "attention");
+    assert_int_equal(wf_config_save(config, path), WF_OK);
+    wf_config *loaded = create(path);
+    char *first = config_print(config), *second = config_print(loaded);
+    assert_string_equal(first, second);
+    assert_null(strstr(first, "field_size"));
+    free(first);
+    free(second);
+    wf_config_destroy(loaded);
+    assert_int_equal(wf_config_set(config, "mixer=attention,wave"), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_ERROR_ARGUMENT);
+    assert_message("kernel_norm");
+    assert_int_equal(wf_config_set(config, "kernel_norm=l1"), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_ERROR_ARGUMENT);
+    assert_message("\"field_size\" is missing");
+    assert_int_equal(wf_config_set(config, "field_size=9"), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_OK);
+    wf_config_destroy(config);
+
+    static const char *const unminded[] = {"mixer=attention", "spectral_gate=true",
+                                           "kernel_norm=dc", "field_size=3"};
+    config = create("v3.5-6m");
+    for (int i = 0; i < 4; i++) assert_int_equal(wf_config_set(config, unminded[i]), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_OK);
+    assert_int_equal(wf_config_set(config, "mixer=wave"), WF_OK);
+    assert_int_equal(wf_config_validate(config), WF_ERROR_ARGUMENT);
+    wf_config_destroy(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +396,8 @@ int main(void)
         cmocka_unit_test(absent_keys_have_defaults),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(keys_must_fit_together),
+        cmocka_unit_test(mixers_are_saved_and_load),
+        cmocka_unit_test(attention_needs_no_field),
         cmocka_unit_test(names_that_are_neither_preset_nor_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

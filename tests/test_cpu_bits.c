@@ -48,6 +48,7 @@ static void test_ops(void **state)
         {OP_COLUMN_SUM, {2, 3301, 17}},
         {OP_KEY_NORM, {5031, 11}},
         {OP_COUPLE, {2, 241, 6, 47}},
+        {OP_ATTENTION, {3, 211, 3, 17}},
         {OP_FIRST_TOKEN, {3, 5000, 7}},
         {OP_CAUSAL_MEAN, {2, 401, 135}},
         {OP_COSINE, {1257, 57}},

@@ -616,6 +616,9 @@ static void test_gradients(void **state)
         {OP_KEY_NORM, {3, 1}},
         {OP_COUPLE, {2, 3, 4, 3}},
         {OP_COUPLE, {1, 2, 1, 3}},
+        {OP_ATTENTION, {2, 7, 2, 3}},
+        {OP_ATTENTION, {1, 67, 1, 2}},
+        {OP_ATTENTION, {1, 1, 2, 3}},
         {OP_FIRST_TOKEN, {2, 3, 5}},
         {OP_CAUSAL_MEAN, {2, 7, 3}},
         {OP_COSINE, {3, 7}},
@@ -668,11 +671,21 @@ static void test_backward_in_float(void **state)
 {
     (void)state;
     static const OpCase of[] = {
-        {OP_GELU, {9001}},           {OP_DROPOUT, {9001}},           {OP_FEATURE, {9001}},
-        {OP_GATE, {9001}},           {OP_EMBED, {2, 97, 67, 31}},    {OP_LAYERNORM, {131, 97}},
-        {OP_LAYERNORM, {1, 3}},      {OP_KEY_NORM, {1031, 11}},      {OP_COUPLE, {1, 41, 6, 47}},
-        {OP_FIRST_TOKEN, {3, 5, 7}}, {OP_CAUSAL_MEAN, {2, 301, 35}}, {OP_COSINE, {257, 40}},
+        {OP_GELU, {9001}},
+        {OP_DROPOUT, {9001}},
+        {OP_FEATURE, {9001}},
+        {OP_GATE, {9001}},
+        {OP_EMBED, {2, 97, 67, 31}},
+        {OP_LAYERNORM, {131, 97}},
+        {OP_LAYERNORM, {1, 3}},
+        {OP_KEY_NORM, {1031, 11}},
+        {OP_COUPLE, {1, 41, 6, 47}},
+        {OP_FIRST_TOKEN, {3, 5, 7}},
+        {OP_CAUSAL_MEAN, {2, 301, 35}},
+        {OP_COSINE, {257, 40}},
         {OP_INTERFERE, {257, 40}},
+        {OP_ATTENTION, {2, 13, 3, 5}},
+        {OP_ATTENTION, {1, 200, 2, 33}},
     };
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
         for (int adds = 0; adds < 2; adds++) {
@@ -700,7 +713,7 @@ static void test_backward_accumulates(void **state)
         {OP_GELU, {53}},           {OP_DROPOUT, {53}},          {OP_FEATURE, {53}},
         {OP_GATE, {53}},           {OP_LAYERNORM, {5, 7}},      {OP_KEY_NORM, {3, 5}},
         {OP_COUPLE, {1, 5, 3, 4}}, {OP_FIRST_TOKEN, {3, 5, 7}}, {OP_CAUSAL_MEAN, {2, 5, 3}},
-        {OP_COSINE, {5, 7}},       {OP_INTERFERE, {5, 7}},
+        {OP_COSINE, {5, 7}},       {OP_INTERFERE, {5, 7}},      {OP_ATTENTION, {2, 9, 2, 3}},
     };
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         int of_input[NODE_MAX_OUT];

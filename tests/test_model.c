@@ -148,6 +148,25 @@ static void assert_same_parameters(const wf_model *a, const wf_model *b)
 
 /* ---- tests ---- */
 
+static void mixers_load_as_saved(void **state)
+{
+    (void)state;
+    static const char *const mixers[] = {"mixer=attention", "mixer=attention,wave"};
+    for (int i = 0; i < 2; i++) {
+        wf_model *model = create(TINY(mixers[i])), *loaded;
+        assert_int_equal(wf_model_save(model, folder), WF_OK);
+        assert_int_equal(wf_model_load(cpu(), folder, &loaded), WF_OK);
+        assert_same_parameters(model, loaded);
+        static const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5};
+        float a[11 * 11], b[11 * 11];
+        assert_int_equal(wf_model_logits(model, tokens, 1, 11, NULL, a), WF_OK);
+        assert_int_equal(wf_model_logits(loaded, tokens, 1, 11, NULL, b), WF_OK);
+        assert_memory_equal(a, b, sizeof a);
+        wf_model_destroy(loaded);
+        wf_model_destroy(model);
+    }
+}
+
 static void what_is_saved_loads(void **state)
 {
     (void)state;
@@ -287,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_loads),
+        cmocka_unit_test(mixers_load_as_saved),
         cmocka_unit_test(published_names_load),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(logits_are_causal_and_equal_by_every_evaluator),

@@ -70,6 +70,8 @@ static void switches_add_what_they_name(void **state)
          {"spectral_gate=true"},
          60 * 15 + 60 + 9 + 9 + 25 + 2 * 2 * 30 + 240 + 10 + 240 + 96 * 16},
         {"v3.5-6m", {NULL}, 45 * 15 + 45 + 9 + 9 + 240 + 240},
+        {"demo", {"mixer=attention"}, 45 * 15 + 45 + 240},
+        {"v3.5-6m", {"mixer=attention"}, 45 * 15 + 45 + 240},
     };
     const int64_t around = 2 * 30 + 7 * 15 + 7 + 15 * 7 + 15; /* norms and FFN */
     const int64_t module = 1 + 3 * 16 + 15 * 4 + 2 * 240 + 15 * 31 + 30;
@@ -330,6 +332,31 @@ static void values_depend_on_seed_and_parameter_only(void **state)
     wf_config_destroy(config);
 }
 
+/* The projection of an attention layer is one like any other: no rate of its own. */
+static void attention_layers_are_a_transformers(void **state)
+{
+    (void)state;
+    const char *const hybrid[] = {"mixer=wave,attention,wave,attention", NULL};
+    wf_config *config = create("demo", hybrid); /* D 128, L 4 */
+    ParameterList list = list_of(config);
+    find(&list, "layers.2.attention.qkvg_proj.weight");
+    assert_int_equal(parameters_find(&list, "layers.1.attention.wave_phase"), -1);
+    assert_int_equal(parameters_find(&list, "layers.1.attention.field_coupling"), -1);
+    const Parameter *weight = find(&list, "layers.3.attention.qkv_proj.weight");
+    const Parameter *bias = find(&list, "layers.3.attention.qkv_proj.bias");
+    assert_true(shape_equal(weight->shape, SHAPE(384, 128)) && weight->decays);
+    assert_true(weight->group == GROUP_BASE && bias->group == GROUP_BASE && !bias->decays);
+    float *values = initial(&list, "layers.3.attention.qkv_proj.weight", 1);
+    assert_normal(values, 384 * 128, 0.02);
+    free(values);
+    assert_constant(&list, "layers.3.attention.qkv_proj.bias", 0, 0, 384);
+    values = initial(&list, "layers.1.attention.out_proj.weight", 1);
+    assert_normal(values, 128 * 128, 0.02 / sqrt(8));
+    free(values);
+    parameters_destroy(&list);
+    wf_config_destroy(config);
+}
+
 /* ---- operations ---- */
 
 static void operations_follow_the_parameters(void **state)
@@ -350,6 +377,10 @@ static void operations_follow_the_parameters(void **state)
     assert_true(direct.field > fft.field && fft.field > flops.field);
     Flops early = config_flops(config, FIELD_DIRECT, 1);
     assert_near(early.field, 24 * (2 * 1536 + 2 * 24 * 1536));
+    assert_int_equal(wf_config_set(config, "mixer=attention"), WF_OK);
+    flops = config_flops(config, FIELD_SCAN, 2047); /* a token sees 1024 others and itself */
+    assert_near(flops.attention, 24 * (2 * 4.0 * 1536 * 1536 + 2 * 2.0 * 1536 * 1024));
+    assert_true(flops.field == 0);
     wf_config_destroy(config);
 }
 
@@ -363,6 +394,7 @@ int main(void)
         cmocka_unit_test(version_3_5_starts_as_specified),
         cmocka_unit_test(a_single_head_and_layer_start),
         cmocka_unit_test(values_depend_on_seed_and_parameter_only),
+        cmocka_unit_test(attention_layers_are_a_transformers),
         cmocka_unit_test(operations_follow_the_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
