@@ -1,9 +1,16 @@
 /* The configuration of a model: its shape and options, as config.json holds them.
  *
  * Keys: version ("3.5" | "4"), vocab_size, embedding_dim, num_layers, num_heads, ffn_dim,
- * field_size, max_seq_len, interference_interval (0: none), dropout, kernel_norm ("l1" | "dc"),
- * feature_map_depth (1 | 2), cross_dim, spectral_gate, residual_scale, allow_leaky_geometry,
- * tokenizer. */
+ * field_size, max_seq_len, interference_interval (0: none), mixer, dropout, kernel_norm ("l1" |
+ * "dc"), feature_map_depth (1 | 2), cross_dim, spectral_gate, residual_scale, allow_leaky_geometry,
+ * tokenizer.
+ *
+ * mixer is what carries values from token to token: "wave" (the default), or "attention", the
+ * causal softmax attention of a standard Transformer; a model of both names one a layer, as an
+ * array in the file and as "wave,attention,…" in wf_config_set and wf_config_get. Where no layer
+ * is a wave, field_size and kernel_norm need not be given, and the keys of the field
+ * (field_size, kernel_norm, feature_map_depth, cross_dim, spectral_gate, allow_leaky_geometry)
+ * have no effect. */
 #ifndef WAVEFIELD_CONFIG_H
 #define WAVEFIELD_CONFIG_H
 
@@ -33,7 +40,7 @@ WF_API wf_status wf_config_set(wf_config *config, const char *assignment);
 WF_API wf_status wf_config_get(const wf_config *config, const char *key, char *value, size_t size);
 
 /* Whether the keys fit together: heads divide the width, the geometry is strictly causal (unless
- * allow_leaky_geometry), … Creating a model validates too. */
+ * allow_leaky_geometry), mixer names every layer, … Creating a model validates too. */
 WF_API wf_status wf_config_validate(const wf_config *config);
 
 /* Writes config.json, replacing `path` whole. */

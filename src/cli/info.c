@@ -119,13 +119,22 @@ static wf_status print_config(wf_device *device, const wf_config *config, const 
     return status;
 }
 
+/* A leaking geometry is shown before it is refused; nothing else can be. */
+static wf_status check_but_for_leaks(const Config *config)
+{
+    Config leaky = *config;
+    leaky.allow_leaky_geometry = true;
+    return wf_config_validate(&leaky);
+}
+
 static wf_status info(const InfoValues *v)
 {
     wf_config *config;
     wf_device *device = NULL;
     TRY(v->config ? config_open(v->config, &v->set, &config)
                   : folder_config(v->model, &v->set, &config));
-    wf_status status = wf_device_open(v->device, &device);
+    wf_status status = check_but_for_leaks(config);
+    if (!status) status = wf_device_open(v->device, &device);
     if (!status) status = print_config(device, config, v);
     wf_device_close(device);
     wf_config_destroy(config);

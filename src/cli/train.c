@@ -299,7 +299,7 @@ static const Option options[] = {
     OPTION(TrainValues, min_learning_rate, "min-learning-rate", REAL, "R", NULL,
            "rate at the end of the cosine (default: the preset's, else a tenth of the peak)"),
     OPTION(TrainValues, qk_rate, "qk-rate", REAL, "X", NULL,
-           "rate of the q, k, v projections over the others' (default: 3, version 3.5: 1)"),
+           "rate of a wave's q, k, v projections over the others' (default: 3, version 3.5: 1)"),
     OPTION(TrainValues, kernel_rate, "kernel-rate", REAL, "X", NULL,
            "rate of wave kernels and spectral gates (default: 50, version 3.5: 1)"),
     OPTION(TrainValues, warmup, "warmup", INTEGER, "N", NULL,
