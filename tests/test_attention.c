@@ -40,12 +40,11 @@ static void formula_of_query(const Case *c, int64_t b, int64_t h, int64_t n, lon
         score[j] /= sqrtl((long double)s->d);
         largest = fmaxl(largest, score[j]);
     }
-    for (int64_t j = 0; j <= n; j++) total += expl(score[j] - largest);
+    for (int64_t j = 0; j <= n; j++) total += score[j] = expl(score[j] - largest);
     for (int64_t i = 0; i < s->d; i++) {
         long double sum = 0;
-        for (int64_t j = 0; j <= n; j++)
-            sum += expl(score[j] - largest) / total * c->v[first + j * row + i];
-        c->y[first + n * row + i] = (double)sum;
+        for (int64_t j = 0; j <= n; j++) sum += score[j] * c->v[first + j * row + i];
+        c->y[first + n * row + i] = (double)(sum / total);
     }
     c->lse[(b * s->H + h) * s->N + n] = (double)(largest + logl(total));
 }
@@ -145,15 +144,15 @@ static void attention_is_the_formula(void **state)
 static void a_stream_continues_exactly(void **state)
 {
     (void)state;
-    static const int64_t counts[] = {1, 3, 63, 64, 100, 1000};
-    for (int i = 0; i < SIZES; i++)
+    static const int64_t counts[] = {1, 63, 64, 100, 1000};
+    for (int i = 0; i < SIZES; i++) {
+        Case c = case_create(sizes[i], 1);
         for (int as_double = 0; as_double < 2; as_double++)
-            for (int k = 0; k < 6; k++) {
-                Case c = case_create(sizes[i], 1);
+            for (int k = 0; k < 5; k++)
                 test_close("streamed y", run_stream(as_double, &c, counts[k]), c.y,
                            elements(&c.size), c.size.N + c.size.d, as_double);
-                test_release(NULL);
-            }
+        test_release(NULL);
+    }
 }
 
 /* Scores of some ±1000, where e^score is neither a float nor a double: one key takes all. */
