@@ -34,11 +34,11 @@ static wf_dataset *open_data(const char *file, const wf_tokenizer *tokenizer)
         check(wf_dataset_open(&file, 1, tokenizer, 0.1, &data));
         return data;
     }
-    static int32_t tokens[sizeof lines];
-    size_t count;
-    check(wf_tokenizer_encode(tokenizer, lines, strlen(lines), tokens, sizeof lines, &count));
-    check(wf_dataset_from_tokens(tokens, (int64_t)count, wf_tokenizer_vocabulary(tokenizer), 0,
-                                 &data));
+    wf_tokens tokens = {0};
+    check(wf_tokenizer_encode(tokenizer, lines, strlen(lines), 0, &tokens));
+    check(wf_dataset_from_tokens(tokens.items, (int64_t)tokens.count,
+                                 wf_tokenizer_vocabulary(tokenizer), 0, &data));
+    wf_tokens_free(&tokens);
     return data;
 }
 
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     wf_device *device;
     wf_tokenizer *tokenizer;
     check(wf_device_open("auto", &device));
-    check(wf_tokenizer_create("byte", NULL, 0, &tokenizer));
+    check(wf_tokenizer_create("byte", NULL, &tokenizer));
     wf_dataset *data = open_data(file, tokenizer);
 
     /* The smallest preset, made smaller still. */

@@ -43,7 +43,9 @@ static void files_are_joined_and_split(void **state)
     wf_tokenizer *tokenizer, *narrow;
     wf_dataset *dataset;
     int64_t training, held_out, bytes;
-    assert_int_equal(wf_tokenizer_create("char", files, 2, &tokenizer), WF_OK);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 2), &tokenizer),
+        WF_OK);
     assert_int_equal(wf_dataset_open(files, 2, tokenizer, 0.4, &dataset), WF_OK);
     wf_dataset_size(dataset, &training, &held_out, &bytes);
     assert_int_equal(training, 3);
@@ -55,7 +57,9 @@ static void files_are_joined_and_split(void **state)
     wf_dataset_size(dataset, NULL, NULL, NULL);
     wf_dataset_destroy(dataset);
 
-    assert_int_equal(wf_tokenizer_create("char", files, 1, &narrow), WF_OK);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 1), &narrow),
+        WF_OK);
     assert_int_equal(wf_dataset_open(files, 2, narrow, 0, &dataset), WF_ERROR_FORMAT);
     assert_message(paths[1]);
     assert_message("byte 0: the character U+20AC");

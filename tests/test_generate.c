@@ -1,4 +1,5 @@
 /* Prompt to text: what is emitted, and when it ends. */
+#include "base/text.h"
 #include "wavefield/generate.h"
 
 #include <setjmp.h>
@@ -11,18 +12,20 @@
 
 enum { LIMIT = 40, VOCABULARY = 300 };
 
-typedef struct Text {
+typedef struct Output {
     char bytes[512];
+    bool ends[512]; /* does a piece end before this byte? */
     size_t length;
     int pieces, stop_after; /* 0: never */
-} Text;
+} Output;
 
 static int collect(void *context, const char *text, size_t length)
 {
-    Text *all = context;
+    Output *all = context;
     assert_true(all->length + length < sizeof all->bytes);
     memcpy(all->bytes + all->length, text, length);
     all->length += length;
+    all->ends[all->length] = true;
     all->pieces++;
     return all->stop_after && all->pieces == all->stop_after;
 }
@@ -46,7 +49,7 @@ static int open_model(void **state)
         if (wf_config_set(config, settings[i])) return -1;
     if (wf_model_create(f->device, config, 4, &f->model)) return -1;
     wf_config_destroy(config);
-    if (wf_tokenizer_create("byte", NULL, 0, &tokenizer)) return -1;
+    if (wf_tokenizer_create("byte", NULL, &tokenizer)) return -1;
     *state = f;
     return wf_model_set_tokenizer(f->model, tokenizer) ? -1 : 0;
 }
@@ -60,9 +63,9 @@ static int close_model(void **state)
     return 0;
 }
 
-static Text generate(Fixture *f, wf_generate_params params)
+static Output generate(Fixture *f, wf_generate_params params)
 {
-    Text text = {.length = 0};
+    Output text = {.length = 0};
     params.emit = collect;
     params.context = &text;
     if (wf_generate(f->model, &params)) fail_msg("%s", wf_error_message());
@@ -74,8 +77,8 @@ static void test_greedy_is_the_argmax_of_the_full_pass(void **state)
 {
     Fixture *f = *state;
     const char *prompt = "wave";
-    Text text = generate(f, (wf_generate_params){.prompt = prompt, .max_tokens = 20});
-    assert_int_equal(text.pieces, 20);
+    Output text = generate(f, (wf_generate_params){.prompt = prompt, .max_tokens = 20});
+    assert_int_equal(text.length, 20);
 
     int32_t tokens[LIMIT];
     static float logits[LIMIT * VOCABULARY];
@@ -97,9 +100,9 @@ static void test_seeds(void **state)
     Fixture *f = *state;
     wf_generate_params params = {
         .prompt = "a", .max_tokens = 30, .sampler = {.temperature = 1.5, .top_k = 200, .seed = 1}};
-    Text a = generate(f, params), b = generate(f, params);
+    Output a = generate(f, params), b = generate(f, params);
     params.sampler.seed = 2;
-    Text c = generate(f, params);
+    Output c = generate(f, params);
     assert_int_equal(a.length, 30);
     assert_memory_equal(a.bytes, b.bytes, 30);
     assert_memory_not_equal(a.bytes, c.bytes, 30);
@@ -112,30 +115,54 @@ static void test_ends_at_the_limit(void **state)
     const wf_sampler_params warm = {.temperature = 1};
     assert_int_equal(
         generate(f, (wf_generate_params){.prompt = "12345", .max_tokens = 1000, .sampler = warm})
-            .pieces,
+            .length,
         LIMIT - 5 + 1);
-    assert_int_equal(generate(f, (wf_generate_params){.prompt = "12345", .sampler = warm}).pieces,
+    assert_int_equal(generate(f, (wf_generate_params){.prompt = "12345", .sampler = warm}).length,
                      LIMIT - 5 + 1);
     assert_int_equal(
         generate(f, (wf_generate_params){.prompt = "12345", .max_tokens = 1, .sampler = warm})
-            .pieces,
+            .length,
         1);
 }
 
 static void test_empty_prompt_is_a_newline(void **state)
 {
     Fixture *f = *state;
-    Text newline = generate(f, (wf_generate_params){.prompt = "\n", .max_tokens = 9});
-    Text empty = generate(f, (wf_generate_params){.prompt = "", .max_tokens = 9});
-    Text none = generate(f, (wf_generate_params){.prompt = NULL, .max_tokens = 9});
+    Output newline = generate(f, (wf_generate_params){.prompt = "\n", .max_tokens = 9});
+    Output empty = generate(f, (wf_generate_params){.prompt = "", .max_tokens = 9});
+    Output none = generate(f, (wf_generate_params){.prompt = NULL, .max_tokens = 9});
     assert_memory_equal(newline.bytes, empty.bytes, 9);
     assert_memory_equal(newline.bytes, none.bytes, 9);
+}
+
+/* Random bytes are now and then a character of several, and often the beginning of none. */
+static void test_characters_come_whole(void **state)
+{
+    Fixture *f = *state;
+    int split = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        wf_generate_params params = {
+            .prompt = "a", .max_tokens = 30, .sampler = {.temperature = 2, .seed = seed}};
+        Output text = generate(f, params);
+        assert_int_equal(text.length, 30);
+        assert_true(text.ends[30]);
+        for (size_t at = 0; at < text.length; at++) {
+            uint32_t code;
+            int n = utf8_decode(text.bytes + at, text.length - at, &code);
+            for (int i = 1; i < n; i++) assert_false(text.ends[at + (size_t)i]);
+            if (n > 1) split++;
+            if (n > 1) at += (size_t)n - 1;
+            /* What is no beginning of a character is not kept back. */
+            if ((unsigned char)text.bytes[at] < 0x80) assert_true(text.ends[at + 1]);
+        }
+    }
+    assert_in_range(split, 20, 1000);
 }
 
 static void test_stopping(void **state)
 {
     Fixture *f = *state;
-    Text text = {.stop_after = 3};
+    Output text = {.stop_after = 3};
     assert_int_equal(
         wf_generate(f->model, wf_generate_params(.prompt = "a", .emit = collect, .context = &text)),
         WF_ERROR_INTERRUPTED);
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_ends_at_the_limit),
         cmocka_unit_test(test_empty_prompt_is_a_newline),
+        cmocka_unit_test(test_characters_come_whole),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_refusals),
     };

@@ -172,7 +172,7 @@ static void what_is_saved_loads(void **state)
     (void)state;
     wf_model *model = create(TINY("spectral_gate=true")), *loaded;
     wf_tokenizer *tokenizer;
-    assert_int_equal(wf_tokenizer_create("byte", NULL, 0, &tokenizer), WF_OK);
+    assert_int_equal(wf_tokenizer_create("byte", NULL, &tokenizer), WF_OK);
     assert_int_equal(wf_model_set_tokenizer(model, tokenizer), WF_ERROR_ARGUMENT); /* 256 > 11 */
     wf_tokenizer_destroy(tokenizer);
     assert_int_equal(wf_model_save(model, folder), WF_OK);

@@ -43,7 +43,9 @@ static wf_tokenizer *from_text(const char *bytes, size_t length)
     wf_tokenizer *tokenizer;
     write_file(text_path, bytes, length);
     const char *files[] = {text_path};
-    assert_int_equal(wf_tokenizer_create("char", files, 1, &tokenizer), WF_OK);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 1), &tokenizer),
+        WF_OK);
     return tokenizer;
 }
 
@@ -53,45 +55,87 @@ static void assert_message(const char *part)
         fail_msg("\"%s\" is not in: %s", part, wf_error_message());
 }
 
-/* Encodes and puts the pieces together again. */
+static wf_tokens encode(const wf_tokenizer *tokenizer, const char *text, size_t length)
+{
+    wf_tokens tokens = {0};
+    if (wf_tokenizer_encode(tokenizer, text, length, 0, &tokens))
+        fail_msg("%s", wf_error_message());
+    return tokens;
+}
+
+static void assert_not_encoded(const wf_tokenizer *tokenizer, const char *text, size_t length,
+                               const char *message)
+{
+    int32_t before[] = {7, 8};
+    wf_tokens tokens = {malloc(sizeof before), 2, 2};
+    memcpy(tokens.items, before, sizeof before);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, text, length, 0, &tokens), WF_ERROR_FORMAT);
+    assert_message(message);
+    assert_int_equal(tokens.count, 2);
+    assert_memory_equal(tokens.items, before, sizeof before);
+    wf_tokens_free(&tokens);
+}
+
+static void assert_tokens(const wf_tokenizer *tokenizer, const char *text, size_t length,
+                          const int32_t *expected, size_t n)
+{
+    wf_tokens tokens = encode(tokenizer, text, length);
+    assert_int_equal(tokens.count, n);
+    assert_memory_equal(tokens.items, expected, n * sizeof *expected);
+    wf_tokens_free(&tokens);
+}
+
+/* Encodes, decodes, and puts the pieces together. */
 static void assert_round_trip(const wf_tokenizer *tokenizer, const char *text, size_t length,
                               size_t n_expected)
 {
-    int32_t *tokens = malloc((length + 1) * sizeof *tokens);
-    size_t count = 0;
-    assert_int_equal(wf_tokenizer_encode(tokenizer, text, length, tokens, length, &count), WF_OK);
-    assert_int_equal(count, n_expected);
+    wf_tokens tokens = encode(tokenizer, text, length);
+    assert_int_equal(tokens.count, n_expected);
     Text back = {0};
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < tokens.count; i++) {
         const char *piece;
         size_t size;
-        assert_in_range(tokens[i], 0, wf_tokenizer_vocabulary(tokenizer) - 1);
-        assert_int_equal(wf_tokenizer_piece(tokenizer, tokens[i], &piece, &size), WF_OK);
+        assert_in_range(tokens.items[i], 0, wf_tokenizer_vocabulary(tokenizer) - 1);
+        assert_int_equal(wf_tokenizer_piece(tokenizer, tokens.items[i], &piece, &size), WF_OK);
         text_append_bytes(&back, piece, size);
     }
     assert_int_equal(back.length, length);
     if (length) assert_memory_equal(back.data, text, length);
+
+    size_t needed;
+    char *decoded = malloc(length + 1);
+    assert_int_equal(wf_tokenizer_decode(tokenizer, tokens.items, tokens.count, NULL, 0, &needed),
+                     WF_OK);
+    assert_int_equal(needed, length);
+    assert_int_equal(
+        wf_tokenizer_decode(tokenizer, tokens.items, tokens.count, decoded, length, &needed),
+        WF_OK);
+    assert_memory_equal(decoded, text, length);
+    if (length) {
+        assert_int_equal(wf_tokenizer_decode(tokenizer, tokens.items, tokens.count, decoded,
+                                             length - 1, &needed),
+                         WF_ERROR_ARGUMENT);
+        assert_int_equal(needed, length);
+    }
+    free(decoded);
     text_destroy(&back);
-    free(tokens);
+    wf_tokens_free(&tokens);
 }
 
 static void bytes_are_their_own_tokens(void **state)
 {
     (void)state;
     wf_tokenizer *tokenizer;
-    assert_int_equal(wf_tokenizer_create("byte", NULL, 0, &tokenizer), WF_OK);
+    assert_int_equal(wf_tokenizer_create("byte", NULL, &tokenizer), WF_OK);
     assert_string_equal(wf_tokenizer_type(tokenizer), "byte");
     assert_int_equal(wf_tokenizer_vocabulary(tokenizer), 256);
     char all[256];
     int32_t tokens[256];
-    size_t count;
-    for (int i = 0; i < 256; i++) all[i] = (char)i;
+    for (int i = 0; i < 256; i++) all[tokens[i] = i] = (char)i;
     assert_round_trip(tokenizer, all, 256, 256);
     assert_round_trip(tokenizer, "", 0, 0);
-    assert_int_equal(wf_tokenizer_encode(tokenizer, all, 256, tokens, 256, &count), WF_OK);
-    for (int i = 0; i < 256; i++) assert_int_equal(tokens[i], i);
-    assert_int_equal(wf_tokenizer_encode(tokenizer, all, 256, tokens, 255, &count),
-                     WF_ERROR_ARGUMENT);
+    assert_tokens(tokenizer, all, 256, tokens, 256);
+    assert_int_equal(wf_tokenizer_end_of_text(tokenizer), -1);
     const char *piece;
     size_t length;
     assert_int_equal(wf_tokenizer_piece(tokenizer, 256, &piece, &length), WF_ERROR_ARGUMENT);
@@ -109,16 +153,8 @@ static void characters_are_numbered_by_code_point(void **state)
     /* NUL, newline, space, ", 5, :, \, a, c, e, f, n, v, é, ï, €, 😀 */
     assert_int_equal(wf_tokenizer_vocabulary(tokenizer), 17);
     assert_round_trip(tokenizer, SAMPLE, sizeof SAMPLE - 1, 21);
-    int32_t tokens[5];
-    size_t count;
-    assert_int_equal(
-        wf_tokenizer_encode(tokenizer, "\xE2\x82\xAC\xC3\xAF\xC3\xA9na", 9, tokens, 5, &count),
-        WF_OK);
     static const int32_t expected[] = {15, 14, 13, 11, 7};
-    assert_memory_equal(tokens, expected, sizeof expected);
-    assert_int_equal(
-        wf_tokenizer_encode(tokenizer, "\xE2\x82\xAC\xC3\xAF\xC3\xA9na", 9, tokens, 4, &count),
-        WF_ERROR_ARGUMENT);
+    assert_tokens(tokenizer, "\xE2\x82\xAC\xC3\xAF\xC3\xA9na", 9, expected, 5);
     wf_tokenizer_destroy(tokenizer);
 }
 
@@ -129,7 +165,9 @@ static void characters_come_from_all_files(void **state)
     write_file(text_path, "abc", 3);
     write_file(json_path, "cde", 3);
     const char *files[] = {text_path, json_path};
-    assert_int_equal(wf_tokenizer_create("char", files, 2, &tokenizer), WF_OK);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 2), &tokenizer),
+        WF_OK);
     assert_int_equal(wf_tokenizer_vocabulary(tokenizer), 5);
     wf_tokenizer_destroy(tokenizer);
 }
@@ -138,31 +176,36 @@ static void text_without_tokens_is_named(void **state)
 {
     (void)state;
     wf_tokenizer *tokenizer = from_text("abc \n", 5);
-    int32_t tokens[8];
-    size_t count;
-    assert_int_equal(wf_tokenizer_encode(tokenizer, "ab\xC3\xA9", 4, tokens, 8, &count),
-                     WF_ERROR_FORMAT);
-    assert_message("byte 2: the character U+00E9 \"\xC3\xA9\"");
-    assert_int_equal(wf_tokenizer_encode(tokenizer, "a\tb", 3, tokens, 8, &count), WF_ERROR_FORMAT);
-    assert_message("byte 1: the character U+0009 is not");
-    assert_int_equal(wf_tokenizer_encode(tokenizer, "abc\xC3", 4, tokens, 8, &count),
-                     WF_ERROR_FORMAT);
-    assert_message("byte 3 is not valid UTF-8");
+    assert_not_encoded(tokenizer, "ab\xC3\xA9", 4, "byte 2: the character U+00E9 \"\xC3\xA9\"");
+    assert_not_encoded(tokenizer, "a\tb", 3, "byte 1: the character U+0009 is not");
+    assert_not_encoded(tokenizer, "abc\xC3", 4, "byte 3 is not valid UTF-8");
     wf_tokenizer_destroy(tokenizer);
 
     const char *files[] = {text_path};
     write_file(text_path, "ab\xFF", 3);
-    assert_int_equal(wf_tokenizer_create("char", files, 1, &tokenizer), WF_ERROR_FORMAT);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 1), &tokenizer),
+        WF_ERROR_FORMAT);
     assert_message(text_path);
     assert_message("byte 2 is not valid UTF-8");
     write_file(text_path, "", 0);
-    assert_int_equal(wf_tokenizer_create("char", files, 1, &tokenizer), WF_ERROR_FORMAT);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 1), &tokenizer),
+        WF_ERROR_FORMAT);
     assert_message(text_path);
-    assert_int_equal(wf_tokenizer_create("char", NULL, 0, &tokenizer), WF_ERROR_FORMAT);
+    assert_int_equal(wf_tokenizer_create("char", NULL, &tokenizer), WF_ERROR_FORMAT);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.vocabulary = 100), &tokenizer),
+        WF_ERROR_ARGUMENT);
+    assert_message("100");
     unlink(text_path);
-    assert_int_equal(wf_tokenizer_create("char", files, 1, &tokenizer), WF_ERROR_IO);
+    assert_int_equal(
+        wf_tokenizer_create("char", wf_tokenizer_params(.files = files, .n_files = 1), &tokenizer),
+        WF_ERROR_IO);
     assert_message(text_path);
-    assert_int_equal(wf_tokenizer_create("chars", files, 1, &tokenizer), WF_ERROR_UNSUPPORTED);
+    assert_int_equal(
+        wf_tokenizer_create("chars", wf_tokenizer_params(.files = files, .n_files = 1), &tokenizer),
+        WF_ERROR_UNSUPPORTED);
     assert_message("did you mean \"char\"?");
 }
 
@@ -170,7 +213,7 @@ static void saved_tokenizers_load(void **state)
 {
     (void)state;
     wf_tokenizer *tokenizers[2] = {from_text(SAMPLE, sizeof SAMPLE - 1)};
-    assert_int_equal(wf_tokenizer_create("byte", NULL, 0, &tokenizers[1]), WF_OK);
+    assert_int_equal(wf_tokenizer_create("byte", NULL, &tokenizers[1]), WF_OK);
     for (int t = 0; t < 2; t++) {
         assert_int_equal(wf_tokenizer_save(tokenizers[t], folder), WF_OK);
         const char *const sources[] = {folder, json_path};
@@ -203,12 +246,8 @@ static void a_written_file_keeps_its_order(void **state)
     wf_tokenizer *tokenizer;
     write_file(json_path, json, sizeof json - 1);
     assert_int_equal(wf_tokenizer_load(folder, &tokenizer), WF_OK);
-    int32_t tokens[5];
-    size_t count;
-    assert_int_equal(wf_tokenizer_encode(tokenizer, "\xE2\x82\xAC\0ayz", 7, tokens, 5, &count),
-                     WF_OK);
     static const int32_t expected[] = {4, 3, 2, 1, 0};
-    assert_memory_equal(tokens, expected, sizeof expected);
+    assert_tokens(tokenizer, "\xE2\x82\xAC\0ayz", 7, expected, 5);
     wf_tokenizer_destroy(tokenizer);
 }
 

@@ -645,7 +645,7 @@ static void evaluation_of_a_whole_text(void **state)
     wf_tokenizer *tokenizer;
     wf_dataset *data;
     wf_model *model;
-    must(wf_tokenizer_create("byte", NULL, 0, &tokenizer));
+    must(wf_tokenizer_create("byte", NULL, &tokenizer));
     must(wf_dataset_open(files, 1, tokenizer, 0, &data));
     wf_config *config = fixture_config(SETTINGS("vocab_size=256"));
     must(wf_model_create(cpu(), config, 3, &model));

@@ -67,12 +67,14 @@ WF_API void wf_sampler_accept(wf_sampler *sampler, int32_t token);
  * or +infinity, or none is finite. */
 WF_API wf_status wf_sampler_draw(wf_sampler *sampler, const float *logits, int32_t *token);
 
-/* Prompt to text, with the model's tokenizer: `emit` gets each piece of the decoded continuation
- * (UTF-8, may split a character of a byte tokenizer's; not NUL-terminated) as it comes; a non-zero
- * return stops with WF_ERROR_INTERRUPTED. */
+/* Prompt to text, with the model's tokenizer: `emit` gets the decoded continuation as it comes (not
+ * NUL-terminated): whole characters, those split over several tokens when their last byte is there,
+ * and bytes that are not UTF-8 as they are. A non-zero return stops with WF_ERROR_INTERRUPTED. */
 typedef struct wf_generate_params {
-    const char *prompt; /* UTF-8, NUL-terminated; "" starts from the tokenizer's newline */
-    int64_t max_tokens; /* 0: 256; also stops at max_seq_len */
+    const char *prompt; /* UTF-8, NUL-terminated; "" starts from a newline, or from the end of a
+                         * text where the tokenizer has no token for that */
+    int64_t max_tokens; /* 0: 256; also stops at max_seq_len and at the token that ends a text */
+    int ignore_end_of_text; /* non-zero: goes on beyond it */
     wf_sampler_params sampler;
     int (*emit)(void *context, const char *text, size_t length);
     void *context;

@@ -1,7 +1,7 @@
 /* Models: parameters on a device, with their configuration and tokenizer.
  *
  * A model folder holds config.json, model.safetensors (tensor names and layouts of the published
- * PyTorch checkpoints, F32) and tokenizer.json. */
+ * PyTorch checkpoints, F32) and a tokenizer, tokenizer.json or tokenizer.model. */
 #ifndef WAVEFIELD_MODEL_H
 #define WAVEFIELD_MODEL_H
 
@@ -28,7 +28,7 @@ WF_API wf_status wf_model_create(wf_device *device, const wf_config *config, uin
  */
 WF_API wf_status wf_model_load(wf_device *device, const char *folder, wf_model **out);
 
-/* Writes config.json, model.safetensors and, if the model has one, tokenizer.json into `folder`
+/* Writes config.json, model.safetensors and, if the model has one, its tokenizer into `folder`
  * (made if absent), each file replaced whole. */
 WF_API wf_status wf_model_save(const wf_model *model, const char *folder);
 

@@ -40,7 +40,7 @@ static wf_status evaluate_model(wf_model *model, const EvalValues *v)
     wf_evaluation result;
     const wf_tokenizer *tokenizer = wf_model_tokenizer(model);
     if (!tokenizer)
-        return fail(WF_ERROR_FORMAT, "%s has no tokenizer.json, so text cannot be read", v->model);
+        return fail(WF_ERROR_FORMAT, "%s has no tokenizer, so text cannot be read", v->model);
     TRY(wf_dataset_open(v->data.items, v->data.count, tokenizer, 0, &data));
     wf_status status =
         wf_evaluate(model, data, v->batch_size, v->sequence_length < 0 ? 0 : v->sequence_length,

@@ -84,8 +84,9 @@ static wf_status create_model(TrainRun *run)
     wf_tokenizer *tokenizer = NULL;
     char type[64];
     TRY(config_open(v->config, &v->set, &config));
-    wf_status status = wf_tokenizer_create(tokenizer_type(v, config, type, sizeof type),
-                                           v->data.items, v->data.count, &tokenizer);
+    wf_status status = wf_tokenizer_create(
+        tokenizer_type(v, config, type, sizeof type),
+        wf_tokenizer_params(.files = v->data.items, .n_files = v->data.count), &tokenizer);
     if (!status) status = adapt_config(v, tokenizer, config);
     if (!status) status = training_check_memory(run->device, config, &run->settings);
     if (!status) status = wf_model_create(run->device, config, run->settings.seed, &run->model);

@@ -27,16 +27,14 @@ static wf_status reserve(wf_dataset *dataset, size_t more)
 static wf_status append_file(wf_dataset *dataset, const wf_tokenizer *tokenizer, const char *path)
 {
     FileMap map;
-    size_t count = 0;
+    size_t count = (size_t)dataset->count;
+    wf_tokens tokens = {dataset->tokens, count, count};
     TRY(file_map(path, &map));
-    wf_status status = reserve(dataset, map.size);
-    if (!status) {
-        status = wf_tokenizer_encode(tokenizer, (const char *)map.data, map.size,
-                                     dataset->tokens + dataset->count, map.size, &count);
-        if (status) fail_within(status, "%s", path);
-    }
+    wf_status status = wf_tokenizer_encode(tokenizer, (const char *)map.data, map.size, 0, &tokens);
+    if (status) fail_within(status, "%s", path);
     file_unmap(&map);
-    dataset->count += (int64_t)count;
+    dataset->tokens = tokens.items;
+    dataset->count = (int64_t)tokens.count;
     return status;
 }
 

@@ -9,10 +9,11 @@ enum { N_BYTES = 256 };
 #define BYTES_64(n) BYTES_16(n), BYTES_16((n) + 16), BYTES_16((n) + 32), BYTES_16((n) + 48)
 static const char bytes[N_BYTES] = {BYTES_64(0), BYTES_64(64), BYTES_64(128), BYTES_64(192)};
 
-static wf_status create(wf_tokenizer *tokenizer, const char *const *files, int n_files)
+static wf_status create(wf_tokenizer *tokenizer, const char *variant,
+                        const wf_tokenizer_params *params)
 {
-    (void)files;
-    (void)n_files;
+    (void)variant;
+    (void)params;
     tokenizer->vocabulary = N_BYTES;
     return WF_OK;
 }
@@ -21,7 +22,7 @@ static wf_status parse(wf_tokenizer *tokenizer, const json_t *object, const char
 {
     (void)object;
     (void)file;
-    return create(tokenizer, NULL, 0);
+    return create(tokenizer, NULL, NULL);
 }
 
 static bool print(const wf_tokenizer *tokenizer, json_t *object)
@@ -36,14 +37,15 @@ static void destroy(wf_tokenizer *tokenizer)
     (void)tokenizer;
 }
 
-static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t length,
-                        int32_t *tokens, size_t capacity, size_t *count)
+static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t length, int flags,
+                        wf_tokens *tokens)
 {
     (void)tokenizer;
-    if (capacity < length)
-        return fail(WF_ERROR_ARGUMENT, "room for %zu tokens, %zu needed", capacity, length);
-    for (size_t i = 0; i < length; i++) tokens[i] = (unsigned char)text[i];
-    *count = length;
+    (void)flags;
+    TRY(tokens_reserve(tokens, length));
+    int32_t *items = tokens->items + tokens->count;
+    for (size_t i = 0; i < length; i++) items[i] = (unsigned char)text[i];
+    tokens->count += length;
     return WF_OK;
 }
 
@@ -55,6 +57,7 @@ static void piece(const wf_tokenizer *tokenizer, int32_t token, const char **tex
 }
 
 const TokenizerType tokenizer_byte = {.name = "byte",
+                                      .file_name = "tokenizer.json",
                                       .create = create,
                                       .parse = parse,
                                       .print = print,

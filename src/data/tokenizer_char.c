@@ -41,11 +41,6 @@ static wf_status out_of_memory(void)
     return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
 }
 
-static wf_status fail_invalid(size_t offset)
-{
-    return fail(WF_ERROR_FORMAT, "byte %zu is not valid UTF-8", offset);
-}
-
 /* Marks the characters of a text in token[]. */
 static wf_status mark(Characters *characters, const char *path)
 {
@@ -57,7 +52,7 @@ static wf_status mark(Characters *characters, const char *path)
         uint32_t code;
         int n = utf8_decode(text + at, map.size - at, &code);
         if (n == 0) {
-            status = fail_within(fail_invalid(at), "%s", path);
+            status = fail_within(fail_invalid_utf8(at), "%s", path);
             break;
         }
         characters->token[code] = 0;
@@ -89,15 +84,17 @@ static wf_status number(wf_tokenizer *tokenizer, Characters *characters)
     return WF_OK;
 }
 
-static wf_status create(wf_tokenizer *tokenizer, const char *const *files, int n_files)
+static wf_status create(wf_tokenizer *tokenizer, const char *variant,
+                        const wf_tokenizer_params *params)
 {
+    (void)variant;
     Characters *characters = tokenizer->data = characters_create();
     if (!characters) return out_of_memory();
-    for (int i = 0; i < n_files; i++) TRY(mark(characters, files[i]));
+    for (int i = 0; i < params->n_files; i++) TRY(mark(characters, params->files[i]));
     TRY(number(tokenizer, characters));
     if (tokenizer->vocabulary == 0)
         return fail(WF_ERROR_FORMAT, "a \"char\" tokenizer is made from text; there is none%s%s",
-                    n_files ? " in " : "", n_files ? files[0] : "");
+                    params->n_files ? " in " : "", params->n_files ? params->files[0] : "");
     return WF_OK;
 }
 
@@ -150,23 +147,20 @@ static wf_status fail_unknown(uint32_t code, const char *bytes, int n, size_t of
                 visible ? "\"" : "");
 }
 
-static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t length,
-                        int32_t *tokens, size_t capacity, size_t *count)
+static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t length, int flags,
+                        wf_tokens *tokens)
 {
     const Characters *characters = tokenizer->data;
-    size_t used = 0;
-    for (size_t at = 0; at < length; used++) {
+    (void)flags;
+    TRY(tokens_reserve(tokens, length));
+    for (size_t at = 0; at < length;) {
         uint32_t code;
         int n = utf8_decode(text + at, length - at, &code);
-        if (n == 0) return fail_invalid(at);
+        if (n == 0) return fail_invalid_utf8(at);
         if (characters->token[code] < 0) return fail_unknown(code, text + at, n, at);
-        if (used == capacity)
-            return fail(WF_ERROR_ARGUMENT, "room for %zu tokens, the text of %zu bytes has more",
-                        capacity, length);
-        tokens[used] = characters->token[code];
+        tokens->items[tokens->count++] = characters->token[code];
         at += (size_t)n;
     }
-    *count = used;
     return WF_OK;
 }
 
@@ -178,6 +172,7 @@ static void piece(const wf_tokenizer *tokenizer, int32_t token, const char **tex
 }
 
 const TokenizerType tokenizer_char = {.name = "char",
+                                      .file_name = "tokenizer.json",
                                       .create = create,
                                       .parse = parse,
                                       .print = print,

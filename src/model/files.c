@@ -1,4 +1,5 @@
-/* A model as a folder (spec §8): config.json, model.safetensors, tokenizer.json. */
+/* A model as a folder (spec §8): config.json, model.safetensors, and tokenizer.json or
+ * tokenizer.model. */
 #include "model/model.h"
 
 #include "base/files.h"
@@ -201,21 +202,21 @@ static wf_status load_parameters(wf_model *model, const char *path)
     return status;
 }
 
+/* The folder's tokenizer, if it has one. */
 static wf_status load_tokenizer(wf_model *model, const char *folder)
 {
-    char *path = path_join(folder, "tokenizer.json");
-    if (!path) return fail(WF_ERROR_MEMORY, "out of memory for a path");
+    char *json = path_join(folder, "tokenizer.json"), *file = path_join(folder, "tokenizer.model");
     wf_tokenizer *tokenizer = NULL;
-    wf_status status = file_exists(path) ? wf_tokenizer_load(path, &tokenizer) : WF_OK;
-    if (!status && tokenizer) {
-        status = wf_model_set_tokenizer(model, tokenizer);
-        if (status) {
-            wf_tokenizer_destroy(tokenizer);
-            status = fail_within(status, "%s", path);
-        }
-    }
-    free(path);
-    return status;
+    wf_status status = json && file ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory for a path");
+    bool present = !status && (file_exists(json) || file_exists(file));
+    free(json);
+    free(file);
+    if (!present) return status;
+    TRY(wf_tokenizer_load(folder, &tokenizer));
+    status = wf_model_set_tokenizer(model, tokenizer);
+    if (!status) return WF_OK;
+    wf_tokenizer_destroy(tokenizer);
+    return fail_within(status, "%s", folder);
 }
 
 static wf_status load_folder(wf_device *device, const char *folder, const char *config_path,

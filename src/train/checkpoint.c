@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const FILES[] = {"config.json", "model.safetensors", "tokenizer.json",
-                                    CHECKPOINT_OPTIMIZER, CHECKPOINT_STATE};
+static const char *const FILES[] = {"config.json",     "model.safetensors",  "tokenizer.json",
+                                    "tokenizer.model", CHECKPOINT_OPTIMIZER, CHECKPOINT_STATE};
 enum { N_FILES = sizeof FILES / sizeof *FILES };
 
 static const char PARTIAL[] = ".partial", REPLACED[] = ".replaced", REMOVED[] = ".removed";
