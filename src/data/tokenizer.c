@@ -83,7 +83,7 @@ static wf_status allocate(const TokenizerType *type, wf_tokenizer **out)
     *out = calloc(1, sizeof **out);
     if (!*out) return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
     (*out)->type = type;
-    (*out)->end_of_text = -1;
+    (*out)->end_of_text = (*out)->unknown = -1;
     return WF_OK;
 }
 
@@ -335,7 +335,7 @@ wf_status wf_tokenizer_decode(const wf_tokenizer *tokenizer, const int32_t *toke
         TRY(wf_tokenizer_piece(tokenizer, tokens[i], &piece, &size));
         if (at_start && size) {
             LeadingSpaces leading = tokenizer->leading_spaces;
-            drop_spaces(leading, &piece, &size);
+            if (tokens[i] != tokenizer->unknown) drop_spaces(leading, &piece, &size);
             at_start = leading == LEADING_ALL_DROPPED && size == 0;
         }
         if (text && size <= capacity && used <= capacity - size) memcpy(text + used, piece, size);

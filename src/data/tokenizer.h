@@ -30,7 +30,7 @@ typedef struct TokenizerType {
     void (*piece)(const wf_tokenizer *tokenizer, int32_t token, const char **text, size_t *length);
 } TokenizerType;
 
-/* Spaces at the start of a text that decoding takes away. */
+/* Spaces at the start of a text that decoding takes away (an unknown token's are left). */
 typedef enum LeadingSpaces { LEADING_KEPT, LEADING_ONE_DROPPED, LEADING_ALL_DROPPED } LeadingSpaces;
 
 /* create(), parse() and read() set everything but the type. */
@@ -38,6 +38,7 @@ struct wf_tokenizer {
     const TokenizerType *type;
     int64_t vocabulary;
     int32_t end_of_text; /* -1: none */
+    int32_t unknown;     /* for what has no token, -1: none */
     LeadingSpaces leading_spaces;
     char *file; /* the file as it was; NULL where print() writes it */
     size_t file_size;
