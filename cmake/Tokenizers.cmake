@@ -1,9 +1,9 @@
-# The libraries of subword tokenizers, each left out where it is absent. Sets WAVEFIELD_HAS_SENTENCEPIECE
-# and WAVEFIELD_HAS_BPE for src/data.
+# The libraries of subword tokenizers, each left out where it is absent. Sets WAVEFIELD_HAS_SENTENCEPIECE,
+# WAVEFIELD_HAS_BPE and WAVEFIELD_HAS_UTF8PROC for src/data.
 
 # SentencePiece has a C++ face only: one file of ours is C++, and only where the library is there.
 set(WAVEFIELD_HAS_SENTENCEPIECE OFF)
-set(sentencepiece_state "off (WAVEFIELD_SENTENCEPIECE)")
+set(sentencepiece_state "no SentencePiece (WAVEFIELD_SENTENCEPIECE)")
 if(WAVEFIELD_SENTENCEPIECE)
   include(CheckLanguage)
   check_language(CXX)
@@ -20,4 +20,27 @@ if(WAVEFIELD_SENTENCEPIECE)
   endif()
 endif()
 
-wavefield_report(tokenizers "byte, char, ${sentencepiece_state}")
+# Byte-level BPE: PCRE2 for the patterns that cut words, utf8proc for files that normalise to NFC.
+set(WAVEFIELD_HAS_BPE OFF)
+set(WAVEFIELD_HAS_UTF8PROC OFF)
+set(bpe_state "no BPE (WAVEFIELD_BPE)")
+if(WAVEFIELD_BPE)
+  pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8)
+  pkg_check_modules(UTF8PROC IMPORTED_TARGET libutf8proc)
+  if(PCRE2_FOUND)
+    set(WAVEFIELD_HAS_BPE ON)
+    set(bpe_state "BPE (PCRE2 ${PCRE2_VERSION}")
+    target_link_libraries(wavefield_dependencies INTERFACE PkgConfig::PCRE2)
+    if(UTF8PROC_FOUND)
+      set(WAVEFIELD_HAS_UTF8PROC ON)
+      string(APPEND bpe_state ", utf8proc ${UTF8PROC_VERSION})")
+      target_link_libraries(wavefield_dependencies INTERFACE PkgConfig::UTF8PROC)
+    else()
+      string(APPEND bpe_state ", no NFC: libutf8proc-dev is absent)")
+    endif()
+  else()
+    set(bpe_state "no BPE (libpcre2-dev)")
+  endif()
+endif()
+
+wavefield_report(tokenizers "byte, char, ${bpe_state}, ${sentencepiece_state}")
