@@ -64,12 +64,16 @@ static wf_status get_bool(const json_t *object, const char *where, const char *k
     return expect(where, key, "true or false");
 }
 
-/* A text of an object; NULL if it is absent, or has a NUL in it. */
-static const char *get_text(const json_t *object, const char *key)
+/* NULL for what is no text, or has a NUL in it. */
+static const char *text_of(const json_t *value)
 {
-    const json_t *value = json_object_get(object, key);
     const char *text = json_string_value(value);
     return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
+static const char *get_text(const json_t *object, const char *key)
+{
+    return text_of(json_object_get(object, key));
 }
 
 static const char *type_of(const json_t *object)
@@ -272,9 +276,8 @@ static wf_status index_words(Reading *r)
 /* The two names of a merge: "a b", or ["a", "b"]. */
 static bool split_merge(const json_t *merge, Text parts[2])
 {
-    const char *text = json_string_value(merge), *space = text ? strchr(text, ' ') : NULL;
-    const char *a = json_string_value(json_array_get(merge, 0));
-    const char *b = json_string_value(json_array_get(merge, 1));
+    const char *text = text_of(merge), *space = text ? strchr(text, ' ') : NULL;
+    const char *a = text_of(json_array_get(merge, 0)), *b = text_of(json_array_get(merge, 1));
     if (text) {
         if (!space || strchr(space + 1, ' ')) return false;
         text_append_bytes(&parts[0], text, (size_t)(space - text));
