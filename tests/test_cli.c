@@ -151,6 +151,7 @@ static void help_names_every_option(void **state)
                              "--resume",
                              "--evaluator",
                              "--tokenizer",
+                             "--tokenizer-size",
                              "--held-out",
                              "--device"};
     assert_int_equal(wavefield("train --help"), 0);
@@ -361,6 +362,68 @@ static void a_resumed_run_equals_an_unbroken_one(void **state)
     assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out nothing"), 1);
 }
 
+/* Evaluates, generates and goes on with a model whose tokenizer is a file of its own. */
+static void assert_usable(const char *model, const char *tokenizer_file)
+{
+    char line[256], name[128];
+    snprintf(name, sizeof name, "%s/step-00000012/%s", model, tokenizer_file);
+    assert_int_equal(access(IN_FOLDER(name), F_OK), 0);
+    assert_int_equal(wavefield("eval --model %s --data data.txt --device cpu", model), 0);
+    assert_says("bits per byte");
+    assert_int_equal(
+        wavefield("generate --model %s --prompt 'the owl' --max-tokens 8 --device cpu", model), 0);
+    assert_memory_equal(output, "the owl", 7);
+    assert_int_equal(wavefield("generate --model %s --max-tokens 3 --device cpu", model), 0);
+
+    snprintf(line, sizeof line, "cd %s && cp -r %s kept && cd %s && rm -r *12 model.safetensors",
+             folder, model, model);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out %s", model), 0);
+    snprintf(name, sizeof name, "%s/model.safetensors", model);
+    assert_same_file("kept/model.safetensors", name);
+    snprintf(line, sizeof line, "rm -r %s/kept", folder);
+    assert_int_equal(system(line), 0);
+}
+
+static void subword_tokenizers_serve_a_model(void **state)
+{
+    (void)state;
+    int status = wavefield(TRAIN "--out pieces --tokenizer sentencepiece-bpe --tokenizer-size 290");
+    if (status && strstr(output, "build again")) skip();
+    assert_int_equal(status, 0);
+    assert_says("vocabulary of 290 (sentencepiece)");
+    assert_usable("pieces", "tokenizer.model");
+
+    /* A file, and more rows in the model than it has tokens. */
+    assert_int_equal(wavefield(TRAIN "--out rows --tokenizer pieces/tokenizer.model"), 0);
+    assert_int_equal(wavefield("train " TINY
+                               "vocab_size=320 --data data.txt --device cpu --steps 2 "
+                               "--batch-size 4 --out more --tokenizer pieces/tokenizer.model"),
+                     0);
+    assert_says("vocabulary of 320 (sentencepiece)");
+    assert_int_equal(wavefield("train " TINY
+                               "vocab_size=100 --data data.txt --device cpu --out few "
+                               "--tokenizer pieces/tokenizer.model"),
+                     1);
+    assert_says("290");
+    assert_int_equal(wavefield(TRAIN "--out x --tokenizer pieces --tokenizer-size 300"), 1);
+    assert_says("--tokenizer-size");
+    assert_int_equal(wavefield(TRAIN "--out x --tokenizer byte --tokenizer-size 300"), 1);
+    assert_says("300");
+    assert_int_equal(wavefield(TRAIN "--out x --tokenizer sentencepiece"), 1);
+    assert_says("\"sentencepiece-unigram\"");
+}
+
+static void a_tokenizer_json_serves_a_model(void **state)
+{
+    (void)state;
+    int status = wavefield(TRAIN "--out bpe --tokenizer %s/gpt2.json", TEST_DATA);
+    if (status && strstr(output, "build again")) skip();
+    assert_int_equal(status, 0);
+    assert_says("vocabulary of 480 (bpe)");
+    assert_usable("bpe", "tokenizer.json");
+}
+
 static void a_signal_saves_and_ends(void **state)
 {
     (void)state;
@@ -416,6 +479,8 @@ int main(void)
         cmocka_unit_test(a_transformer_trains_and_is_causal),
         cmocka_unit_test(logits_agree_however_they_are_computed),
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
+        cmocka_unit_test(subword_tokenizers_serve_a_model),
+        cmocka_unit_test(a_tokenizer_json_serves_a_model),
         cmocka_unit_test(a_signal_saves_and_ends),
         cmocka_unit_test(a_diverging_run_names_the_step),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),

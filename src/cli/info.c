@@ -103,10 +103,11 @@ static wf_status print_config(wf_device *device, const wf_config *config, const 
     int64_t parameters;
     wf_model *model;
     printf("model       %s, version %s: %lld layers of %lld in %lld heads, feed-forward %lld, "
-           "vocabulary %lld\n",
+           "vocabulary %lld%s%s%s\n",
            v->config ? v->config : v->model, config->version == MODEL_V4 ? "4" : "3.5",
            (long long)config->num_layers, (long long)config->embedding_dim,
-           (long long)config->num_heads, (long long)config->ffn_dim, (long long)config->vocab_size);
+           (long long)config->num_heads, (long long)config->ffn_dim, (long long)config->vocab_size,
+           *config->tokenizer ? " (" : "", config->tokenizer, *config->tokenizer ? ")" : "");
     print_mixers(config);
     print_geometry(config);
     fflush(stdout);

@@ -1,5 +1,6 @@
 /* wavefield train: a model from text. */
 #include "base/clock.h"
+#include "base/files.h"
 #include "cli/common.h"
 #include "cli/metrics.h"
 #include "cli/progress.h"
@@ -13,7 +14,7 @@
 typedef struct TrainValues {
     const char *config, *out, *tokenizer, *evaluator, *device;
     TextList set, data;
-    int64_t steps, batch_size, sequence_length, warmup, accumulation, seed;
+    int64_t steps, batch_size, sequence_length, warmup, accumulation, seed, tokenizer_size;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, save_every, keep, log_every;
     bool resume;
@@ -52,41 +53,67 @@ static const char *tokenizer_type(const TrainValues *v, const wf_config *config,
     return *text ? text : "char";
 }
 
-/* Presets of 256 tokens are meant for bytes or characters: what the tokenizer has is their
- * vocabulary, unless --set says otherwise. */
-static bool vocabulary_is_open(const TrainValues *v, const wf_config *config)
+/* Is vocab_size for the tokenizer to say? In a preset of 256 tokens, which is meant for bytes or
+ * characters, it is what the tokenizer has; in the other presets what they say, or what the
+ * tokenizer has if that is more. --set and a file have the last word. */
+static bool vocabulary_is_open(const TrainValues *v, const wf_config *config, int64_t tokens)
 {
+    int64_t has = config_integer(config, "vocab_size");
     bool preset = false;
     for (const char *const *name = wf_config_presets(); *name; name++)
         preset |= !strcmp(*name, v->config);
     for (int i = 0; i < v->set.count; i++)
         if (!strncmp(v->set.items[i], "vocab_size=", 11)) return false;
-    return preset && config_integer(config, "vocab_size") == 256;
+    return preset && (has == 256 || has < tokens);
 }
 
 static wf_status adapt_config(const TrainValues *v, const wf_tokenizer *tokenizer,
                               wf_config *config)
 {
     char assignment[96];
+    int64_t tokens = wf_tokenizer_vocabulary(tokenizer);
     snprintf(assignment, sizeof assignment, "tokenizer=%s", wf_tokenizer_type(tokenizer));
     TRY(wf_config_set(config, assignment));
-    if (!vocabulary_is_open(v, config)) return WF_OK;
-    snprintf(assignment, sizeof assignment, "vocab_size=%lld",
-             (long long)wf_tokenizer_vocabulary(tokenizer));
+    if (!vocabulary_is_open(v, config, tokens)) return WF_OK;
+    snprintf(assignment, sizeof assignment, "vocab_size=%lld", (long long)tokens);
     return wf_config_set(config, assignment);
 }
 
-/* A new model with a tokenizer made for the data. */
+/* How many tokens to learn: what is asked for, else what a configuration of more than the bytes'
+ * 256 has room for, else the library's default. */
+static int64_t tokens_to_learn(const TrainValues *v, const char *type, const wf_config *config)
+{
+    int64_t room = config_integer(config, "vocab_size");
+    if (v->tokenizer_size > 0) return v->tokenizer_size;
+    return !strncmp(type, "sentencepiece-", 14) && room > 256 ? room : 0;
+}
+
+/* A file or folder of a tokenizer, or one made for the data. */
+static wf_status open_tokenizer(const TrainValues *v, const wf_config *config, wf_tokenizer **out)
+{
+    char text[64];
+    const char *type = tokenizer_type(v, config, text, sizeof text);
+    if (v->tokenizer && (strchr(type, '/') || file_exists(type))) {
+        if (v->tokenizer_size > 0)
+            return fail(WF_ERROR_ARGUMENT,
+                        "--tokenizer-size is for tokenizers made from the data; "
+                        "%s has its own",
+                        type);
+        return wf_tokenizer_load(type, out);
+    }
+    return wf_tokenizer_create(type,
+                               wf_tokenizer_params(.files = v->data.items, .n_files = v->data.count,
+                                                   .vocabulary = tokens_to_learn(v, type, config)),
+                               out);
+}
+
 static wf_status create_model(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_config *config;
     wf_tokenizer *tokenizer = NULL;
-    char type[64];
     TRY(config_open(v->config, &v->set, &config));
-    wf_status status = wf_tokenizer_create(
-        tokenizer_type(v, config, type, sizeof type),
-        wf_tokenizer_params(.files = v->data.items, .n_files = v->data.count), &tokenizer);
+    wf_status status = open_tokenizer(v, config, &tokenizer);
     if (!status) status = adapt_config(v, tokenizer, config);
     if (!status) status = training_check_memory(run->device, config, &run->settings);
     if (!status) status = wf_model_create(run->device, config, run->settings.seed, &run->model);
@@ -260,7 +287,7 @@ static int run(const void *values)
         return usage_error("train", v->config ? "--resume takes the configuration of the run it "
                                                 "continues: leave --config out"
                                               : "--config PRESET|FILE or --resume is needed");
-    if (v->resume && (v->set.count || v->tokenizer))
+    if (v->resume && (v->set.count || v->tokenizer || v->tokenizer_size > 0))
         return usage_error("train", "--resume takes the configuration of the run it continues: "
                                     "leave --set and --tokenizer out");
     TrainRun train = {.values = v};
@@ -284,8 +311,12 @@ static const Option options[] = {
     OPTION_REQUIRED(TrainValues, data, "data", LIST, "FILE ...", "UTF-8 text to learn"),
     OPTION_REQUIRED(TrainValues, out, "out", TEXT, "DIR",
                     "folder for checkpoints, metrics.jsonl and the finished model"),
-    OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE", NULL,
-           "byte or char (default: the configuration's, else char)"),
+    OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE", NULL,
+           "byte, char, sentencepiece-bpe, sentencepiece-unigram, or a tokenizer.json or .model "
+           "(default: the configuration's, else char)"),
+    OPTION(TrainValues, tokenizer_size, "tokenizer-size", COUNT, "N", NULL,
+           "tokens a sentencepiece tokenizer learns (default: the configuration's vocab_size, "
+           "or 4096 where that is 256)"),
     OPTION(TrainValues, held_out, "held-out", REAL, "SHARE", "0.05",
            "share of the data, at its end, kept for evaluation"),
     OPTION(TrainValues, steps, "steps", COUNT, "N", NULL, "optimizer steps (default: 1000)"),

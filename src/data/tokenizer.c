@@ -71,6 +71,10 @@ static wf_status find_recipe(const char *name, const Recipe **out)
         if (strcmp(name, recipes[i].name)) continue;
         return recipes[i].type ? WF_OK : fail_absent(name, recipes[i].needs);
     }
+    if (!strcmp(name, "sentencepiece"))
+        return fail(WF_ERROR_UNSUPPORTED,
+                    "tokenizers of type \"sentencepiece\" are made as \"sentencepiece-bpe\" or "
+                    "\"sentencepiece-unigram\", or loaded from a tokenizer.model");
     if (!strcmp(name, "bpe"))
         return fail(WF_ERROR_UNSUPPORTED,
                     "tokenizers of type \"bpe\" are loaded from a tokenizer.json, not made here; "

@@ -83,9 +83,11 @@ wf_status wf_model_set_tokenizer(wf_model *model, wf_tokenizer *tokenizer)
 {
     int64_t has = model->config->vocab_size, needs = wf_tokenizer_vocabulary(tokenizer);
     if (needs > has)
-        return fail(WF_ERROR_ARGUMENT,
-                    "the tokenizer has %lld tokens, the model's vocab_size is %lld",
-                    (long long)needs, (long long)has);
+        return fail(
+            WF_ERROR_ARGUMENT,
+            "the tokenizer has %lld tokens, the model's vocab_size is %lld: it must be that or "
+            "more",
+            (long long)needs, (long long)has);
     wf_tokenizer_destroy(model->tokenizer);
     model->tokenizer = tokenizer;
     return WF_OK;
