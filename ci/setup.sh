@@ -9,6 +9,7 @@ set -eu
 packages="
     build-essential cmake pkg-config clang-format
     libopenblas-dev libkissfft-dev libjansson-dev libcmocka-dev
+    libsentencepiece-dev libpcre2-dev libutf8proc-dev
     libvulkan-dev glslc glslang-dev spirv-tools
     mesa-vulkan-drivers vulkan-validationlayers chromium
     opencl-headers ocl-icd-libopencl1 pocl-opencl-icd mesa-opencl-icd

@@ -36,6 +36,8 @@ typedef enum Unit {
 typedef struct Model {
     SpLibrary *library;
     Unit unit;
+    bool prefixed;    /* the library puts a space before every text */
+    int32_t space;    /* the piece of a space alone, -1: none */
     char *bytes;      /* of the pieces, one after the other */
     uint32_t *offset; /* [vocabulary + 1] */
     Text names_text;  /* what the names point into */
@@ -160,14 +162,14 @@ static bool reaches_over_words(const SpFile *file)
     return false;
 }
 
-/* Is a space alone a piece? Where it is not, unknown words side by side become one token. */
-static bool has_space(const SpFile *file)
+/* The piece of a space alone, -1: none; then unknown words side by side become one token. */
+static int32_t find_space(const SpFile *file)
 {
     for (int i = 0; i < file->count; i++)
         if (file->pieces[i].name.size == SPACE_LENGTH &&
             !memcmp(file->pieces[i].name.data, SPACE, SPACE_LENGTH))
-            return true;
-    return false;
+            return i;
+    return -1;
 }
 
 static bool same_tokens(const Model *model, const char *a, const char *b)
@@ -184,12 +186,10 @@ static bool same_tokens(const Model *model, const char *a, const char *b)
 
 static Unit choose_unit(const SpFile *file, const Model *model)
 {
-    if (reaches_over_words(file)) return UNIT_TEXT;
-    if (!file->rules && !file->dummy_prefix && !file->remove_spaces && file->byte_fallback &&
-        !reaches_over_lines(file))
+    if (reaches_over_words(file) || model->space < 0) return UNIT_TEXT;
+    if (!file->rules && !file->remove_spaces && file->byte_fallback && !reaches_over_lines(file))
         return UNIT_WORD;
-    if (file->dummy_prefix && file->remove_spaces && has_space(file) &&
-        same_tokens(model, "a\na", "a a"))
+    if (file->dummy_prefix && file->remove_spaces && same_tokens(model, "a\na", "a a"))
         return UNIT_LINE;
     return UNIT_TEXT;
 }
@@ -216,6 +216,8 @@ static wf_status build(wf_tokenizer *tokenizer, const SpFile *file, const char *
     for (int i = 0; i < file->count; i++)
         if (file->pieces[i].kind == SP_UNKNOWN) tokenizer->unknown = i;
     tokenizer->leading_spaces = leading_spaces(file);
+    model->prefixed = file->dummy_prefix;
+    model->space = find_space(file);
     model->unit = choose_unit(file, model);
     return WF_OK;
 }
@@ -380,25 +382,46 @@ static wf_status encode_lines(const Model *model, const char *text, size_t lengt
     return WF_OK;
 }
 
-/* A word with the spaces before it, or a line's end. */
+/* A word with the spaces or the line's end before it. */
 static size_t word_length(const char *text, size_t length)
 {
     size_t at = 0;
-    if (*text == '\n') return 1;
-    while (at < length && text[at] == ' ') at++;
+    if (*text == '\n') at++;
+    while (at < length && text[at] == ' ' && *text != '\n') at++;
     while (at < length && text[at] != ' ' && text[at] != '\n') at++;
     return at;
+}
+
+/* A word within a text, where the library puts a space before it as if it were a text: that is the
+ * word's own first space, or a token of its own before a line's end. */
+static wf_status encode_inner(const Model *model, const char *word, size_t length,
+                              wf_tokens *tokens)
+{
+    size_t first = tokens->count;
+    if (!model->prefixed) return encode_unit(model, word, length, tokens);
+    if (*word == ' ' && length > 1) return encode_unit(model, word + 1, length - 1, tokens);
+    if (*word != ' ') {
+        TRY(encode_unit(model, word, length, tokens));
+        tokens->count--;
+        memmove(tokens->items + first, tokens->items + first + 1,
+                (tokens->count - first) * sizeof *tokens->items);
+        return WF_OK;
+    }
+    TRY(tokens_reserve(tokens, 1));
+    tokens->items[tokens->count++] = model->space;
+    return WF_OK;
 }
 
 static wf_status encode_words(const Model *model, const char *text, size_t length,
                               wf_tokens *tokens)
 {
     WordCache cache = {0};
-    wf_status status = WF_OK;
-    for (size_t at = 0; at < length && !status;) {
+    size_t at = length ? word_length(text, length) : 0;
+    wf_status status = encode_unit(model, text, at, tokens);
+    while (at < length && !status) {
         size_t word = word_length(text + at, length - at), before = tokens->count;
         if (!word_cache_append(&cache, text + at, word, tokens)) {
-            status = encode_unit(model, text + at, word, tokens);
+            status = encode_inner(model, text + at, word, tokens);
             if (!status)
                 word_cache_add(&cache, text + at, word, tokens->items + before,
                                tokens->count - before);
