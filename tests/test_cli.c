@@ -112,7 +112,7 @@ static void usage_errors_exit_2_and_name_the_nearest(void **state)
     assert_int_equal(wavefield("train --learning-rate nan"), 2);
     assert_int_equal(wavefield("train --resume=yes --data data.txt --out x"), 2);
     assert_int_equal(wavefield("eval --model x"), 2);
-    assert_says("--data FILE ... is required");
+    assert_says("--data FILE|DIR ... is required");
     assert_int_equal(wavefield("devices now"), 2);
     assert_says("\"now\"");
     assert_int_equal(wavefield("logits --model x --out y --tokens 1 --tokens-file z"), 2);
@@ -126,14 +126,16 @@ static void help_names_every_option(void **state)
 {
     (void)state;
     assert_int_equal(wavefield("--help"), 0);
-    const char *commands[] = {"devices",  "info",   "train", "eval",
-                              "generate", "logits", "check", "bench"};
+    const char *commands[] = {"devices",  "info",   "tokenize", "train", "eval",
+                              "generate", "logits", "check",    "bench"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) assert_says(commands[i]);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         assert_int_equal(wavefield("%s --help", commands[i]), 0);
     const char *options[] = {"--config",
                              "--set",
                              "--data",
+                             "--eval-data",
+                             "--text-field",
                              "--out",
                              "--steps",
                              "--batch-size",

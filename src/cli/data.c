@@ -1,0 +1,108 @@
+#include "cli/data.h"
+
+#include "base/files.h"
+#include "data/documents.h"
+#include "data/sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- text to learn from ---- */
+
+static wf_status copy_texts(const char *path, const char *field, FileWriter *to)
+{
+    Documents *documents;
+    TextPiece piece;
+    TRY(documents_open(path, field, &documents));
+    wf_status status;
+    while (!(status = documents_next(documents, &piece)) && piece.length) {
+        status = file_writer_write(to, piece.text, piece.length);
+        if (!status && piece.ends) status = file_writer_write(to, "\n", 1);
+        if (status) break;
+    }
+    documents_close(documents);
+    return status;
+}
+
+/* The texts of all .jsonl files among the data, a newline after each. */
+static wf_status write_texts(const TokenizerChoice *choice, const char *path)
+{
+    FileWriter *writer;
+    wf_status status = WF_OK;
+    TRY(file_writer_create(path, 0, &writer));
+    for (int i = 0; i < choice->data->count && !status; i++)
+        if (source_kind(choice->data->items[i]) == SOURCE_JSONL)
+            status = copy_texts(choice->data->items[i], choice->text_field, writer);
+    if (!status) return file_writer_commit(writer);
+    file_writer_discard(writer);
+    return status;
+}
+
+/* Learns from the text files, and from `texts` if there is such a file. */
+static wf_status learn(const TokenizerChoice *choice, const char *type, const char *texts,
+                       wf_tokenizer **out)
+{
+    int count = 0;
+    const char **files = calloc((size_t)choice->data->count + 1, sizeof *files);
+    if (!files) return fail(WF_ERROR_MEMORY, "out of memory for the data's names");
+    for (int i = 0; i < choice->data->count; i++) {
+        const char *name = choice->data->items[i];
+        if (!folder_exists(name) && source_kind(name) == SOURCE_TEXT) files[count++] = name;
+    }
+    if (texts) files[count++] = texts;
+    wf_status status = wf_tokenizer_create(type, files, count, out);
+    free(files);
+    return status;
+}
+
+static wf_status learn_with_texts(const TokenizerChoice *choice, const char *type,
+                                  wf_tokenizer **out)
+{
+    const char *folder = getenv("TMPDIR");
+    char *path = path_join(folder && *folder ? folder : "/tmp", "wavefield-text-XXXXXX");
+    int file = path ? mkstemp(path) : -1;
+    wf_status status = WF_OK;
+    if (file < 0)
+        status = fail(WF_ERROR_IO, "%s: cannot make a file for the text of the data",
+                      path ? path : "out of memory");
+    else
+        close(file);
+    if (!status) status = write_texts(choice, path);
+    if (!status) status = learn(choice, type, path, out);
+    if (file >= 0) unlink(path);
+    free(path);
+    return status;
+}
+
+static wf_status create(const TokenizerChoice *choice, const char *type, wf_tokenizer **out)
+{
+    bool lines = false;
+    for (int i = 0; i < choice->data->count; i++)
+        lines |= source_kind(choice->data->items[i]) == SOURCE_JSONL;
+    if (lines && strcmp(type, "byte")) return learn_with_texts(choice, type, out);
+    return learn(choice, type, NULL, out);
+}
+
+/* ---- which tokenizer ---- */
+
+static bool is_path(const char *name)
+{
+    return file_exists(name) || strpbrk(name, "/.") != NULL;
+}
+
+wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out)
+{
+    const TextList *data = choice->data;
+    *out = NULL;
+    if (choice->given && is_path(choice->given)) return wf_tokenizer_load(choice->given, out);
+    if (choice->given) return create(choice, choice->given, out);
+    char *folder = sources_tokenizer(data->items, data->count);
+    wf_status status = WF_OK;
+    if (folder)
+        status = wf_tokenizer_load(folder, out);
+    else if (!sources_are_shards(data->items, data->count))
+        status = create(choice, choice->fallback, out);
+    free(folder);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* The data of a command line, and the tokenizer that goes with it. */
+#ifndef CLI_DATA_H
+#define CLI_DATA_H
+
+#include "base/status.h"
+#include "cli/options.h"
+#include "wavefield/tokenizer.h"
+
+/* Rows of option tables that mean the same everywhere. */
+#define OPTION_TEXT_FIELD(values)                                                                  \
+    OPTION(values, text_field, "text-field", TEXT, "NAME", "text",                                 \
+           "key of the text in the lines of a .jsonl file")
+
+typedef struct TokenizerChoice {
+    const char *given;    /* a type, a tokenizer's file, or a folder with one; NULL: none was */
+    const char *fallback; /* the type to make where nothing else says */
+    const TextList *data; /* to find one beside, or to learn from */
+    const char *text_field;
+} TokenizerChoice;
+
+/* The tokenizer that was given; else the one that stands beside the shards; else, where there is
+ * text, a new one of the fallback type. *out is NULL for shards without a tokenizer. */
+wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out);
+
+#endif
