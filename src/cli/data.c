@@ -86,17 +86,20 @@ static wf_status create(const TokenizerChoice *choice, const char *type, wf_toke
 
 /* ---- which tokenizer ---- */
 
-static bool is_path(const char *name)
+/* A type by name, or a path. A file that is called like a type is given as ./NAME. */
+static wf_status open_given(const TokenizerChoice *choice, wf_tokenizer **out)
 {
-    return file_exists(name) || strpbrk(name, "/.") != NULL;
+    if (strpbrk(choice->given, "/.")) return wf_tokenizer_load(choice->given, out);
+    wf_status status = create(choice, choice->given, out);
+    if (status != WF_ERROR_UNSUPPORTED || !file_exists(choice->given)) return status;
+    return wf_tokenizer_load(choice->given, out);
 }
 
 wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out)
 {
     const TextList *data = choice->data;
     *out = NULL;
-    if (choice->given && is_path(choice->given)) return wf_tokenizer_load(choice->given, out);
-    if (choice->given) return create(choice, choice->given, out);
+    if (choice->given) return open_given(choice, out);
     char *folder = sources_tokenizer(data->items, data->count);
     wf_status status = WF_OK;
     if (folder)

@@ -34,16 +34,21 @@ static void show(void *context, const wf_shards_result *so_far)
     fflush(stdout);
 }
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_result(const TokenizeValues *v, const wf_tokenizer *tokenizer, const Watch *watch,
                          const wf_shards_result *r)
 {
     if (watch->terminal) printf("\r%60s\r", "");
-    printf("read      %s documents, %s bytes, %.1f MB/s\n", COUNT_TEXT(r->documents),
-           COUNT_TEXT(r->bytes), megabytes_a_second(watch, r->bytes));
+    printf("read      %s document%s, %s bytes, %.1f MB/s\n", COUNT_TEXT(r->documents),
+           plural(r->documents), COUNT_TEXT(r->bytes), megabytes_a_second(watch, r->bytes));
     printf("training  %s tokens in %lld shard%s\n", COUNT_TEXT(r->training),
-           (long long)r->training_shards, r->training_shards == 1 ? "" : "s");
+           (long long)r->training_shards, plural(r->training_shards));
     printf("held out  %s tokens in %lld shard%s\n", COUNT_TEXT(r->held_out),
-           (long long)r->held_out_shards, r->held_out_shards == 1 ? "" : "s");
+           (long long)r->held_out_shards, plural(r->held_out_shards));
     printf("saved in %s with the tokenizer (%s, vocabulary of %lld)\n", v->out,
            wf_tokenizer_type(tokenizer), (long long)wf_tokenizer_vocabulary(tokenizer));
 }
