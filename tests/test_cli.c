@@ -418,6 +418,13 @@ static void shards_train_like_the_text(void **state)
     assert_int_equal(wavefield("eval --model sharded --data shards --device cpu"), 0);
     assert_says("bits per byte");
 
+    assert_int_equal(
+        wavefield("train " TINY "--tokenizer byte --data shards --out other --device cpu"), 1);
+    assert_says("the shards in shards were made with another tokenizer (char");
+    assert_int_equal(wavefield("tokenize --tokenizer byte --data data.txt --out bytes"), 0);
+    assert_int_equal(wavefield("eval --model text --data bytes --device cpu"), 1);
+    assert_says("the shards in bytes were made with another tokenizer (byte");
+
     /* The same run, interrupted, goes on with the tokens in one shard instead of three. */
     char line[256];
     snprintf(line, sizeof line, "cd %s/sharded && rm -r *12 model.safetensors config.json", folder);

@@ -36,7 +36,7 @@ typedef struct wf_dataset_params {
      * there are held-out files. */
     double held_out;
     const wf_tokenizer *tokenizer; /* only used in the call; NULL: the data are all shards */
-    int64_t vocabulary;            /* tokens of shards are below it; 0: the tokenizer's */
+    int64_t vocabulary;            /* without a tokenizer: the tokens of the shards are below it */
     const char *text_field;        /* key of the text in a .jsonl file; NULL: "text" */
 } wf_dataset_params;
 #define wf_dataset_params(...) (&(wf_dataset_params){.held_out = -1, __VA_ARGS__})

@@ -109,3 +109,39 @@ wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out)
     free(folder);
     return status;
 }
+
+/* ---- two tokenizers ---- */
+
+static bool same_pieces(const wf_tokenizer *a, const wf_tokenizer *b)
+{
+    for (int32_t token = 0; token < wf_tokenizer_vocabulary(a); token++) {
+        const char *texts[2];
+        size_t lengths[2];
+        if (wf_tokenizer_piece(a, token, &texts[0], &lengths[0]) ||
+            wf_tokenizer_piece(b, token, &texts[1], &lengths[1]))
+            return false;
+        if (lengths[0] != lengths[1] || memcmp(texts[0], texts[1], lengths[0])) return false;
+    }
+    return true;
+}
+
+static wf_status compare(const wf_tokenizer *mine, const wf_tokenizer *theirs, const char *folder)
+{
+    long long n = wf_tokenizer_vocabulary(mine), m = wf_tokenizer_vocabulary(theirs);
+    if (n == m && same_pieces(mine, theirs)) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT,
+                "the shards in %s were made with another tokenizer (%s, vocabulary of %lld) than "
+                "the model's (%s, vocabulary of %lld)",
+                folder, wf_tokenizer_type(theirs), m, wf_tokenizer_type(mine), n);
+}
+
+wf_status tokenizer_check(const wf_tokenizer *tokenizer, const TextList *data)
+{
+    char *folder = tokenizer ? sources_tokenizer(data->items, data->count) : NULL;
+    wf_tokenizer *theirs = NULL;
+    wf_status status = folder ? wf_tokenizer_load(folder, &theirs) : WF_OK;
+    if (theirs) status = compare(tokenizer, theirs, folder);
+    wf_tokenizer_destroy(theirs);
+    free(folder);
+    return status;
+}

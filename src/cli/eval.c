@@ -39,6 +39,7 @@ static wf_status evaluate_model(wf_model *model, const EvalValues *v)
 {
     wf_dataset *data;
     wf_evaluation result;
+    TRY(tokenizer_check(wf_model_tokenizer(model), &v->data));
     TRY(wf_dataset_open(
         &(wf_dataset_params){.files = v->data.items,
                              .n_files = v->data.count,

@@ -142,6 +142,8 @@ static wf_status begin_resumed(TrainRun *run)
 static wf_status open_data(TrainRun *run)
 {
     const TrainValues *v = run->values;
+    TRY(tokenizer_check(wf_model_tokenizer(run->model), &v->data));
+    TRY(tokenizer_check(wf_model_tokenizer(run->model), &v->eval_data));
     return wf_dataset_open(&(wf_dataset_params){.files = v->data.items,
                                                 .n_files = v->data.count,
                                                 .held_out_files = v->eval_data.items,

@@ -34,11 +34,11 @@ static wf_status check(const char *path, const FileMap *map)
     if (count < 1)
         return fail(WF_ERROR_FORMAT, "%s: the header counts %d tokens, expected 1 to %d", path,
                     (int)count, SHARD_MOST);
-    size_t expected = HEADER + (size_t)count * WIDTH;
+    uint64_t expected = HEADER + (uint64_t)count * WIDTH;
     if (map->size != expected)
         return fail(WF_ERROR_FORMAT,
-                    "%s: the header counts %d tokens, which take %zu bytes; the file has %zu", path,
-                    (int)count, expected, map->size);
+                    "%s: the header counts %d tokens, which take %llu bytes; the file has %zu",
+                    path, (int)count, (unsigned long long)expected, map->size);
     return WF_OK;
 }
 
