@@ -465,7 +465,7 @@ static void errors_in_json_lines_name_the_line(void **state)
     assert_int_equal(ftruncate(fileno(file), INT64_C(1) << 33), 0);
     fclose(file);
     assert_int_equal(open_name("endless.jsonl", &dataset), WF_ERROR_FORMAT);
-    assert_message("endless.jsonl: line 2 has more than 268435456 bytes");
+    assert_message("endless.jsonl: line 2 has more than 67108864 bytes");
     must(file_remove(IN_FOLDER("endless.jsonl")));
     /* Arrays as deep as that would overflow a stack. */
     static char deep[200001];

@@ -17,7 +17,7 @@
 
 enum {
     PIECE_MOST = 1 << 20, /* bytes */
-    LINE_MOST = 1 << 28,  /* bytes of a line of JSON */
+    LINE_MOST = 1 << 26,  /* bytes of a line of JSON */
 };
 
 typedef struct TextPiece {
