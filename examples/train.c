@@ -31,7 +31,10 @@ static wf_dataset *open_data(const char *file, const wf_tokenizer *tokenizer)
 {
     wf_dataset *data;
     if (file) {
-        check(wf_dataset_open(&file, 1, tokenizer, 0.1, &data));
+        check(wf_dataset_open(
+            &(wf_dataset_params){
+                .files = &file, .n_files = 1, .tokenizer = tokenizer, .held_out = 0.1},
+            &data));
         return data;
     }
     wf_tokens tokens = {0};

@@ -112,7 +112,7 @@ static void usage_errors_exit_2_and_name_the_nearest(void **state)
     assert_int_equal(wavefield("train --learning-rate nan"), 2);
     assert_int_equal(wavefield("train --resume=yes --data data.txt --out x"), 2);
     assert_int_equal(wavefield("eval --model x"), 2);
-    assert_says("--data FILE ... is required");
+    assert_says("--data FILE|DIR ... is required");
     assert_int_equal(wavefield("devices now"), 2);
     assert_says("\"now\"");
     assert_int_equal(wavefield("logits --model x --out y --tokens 1 --tokens-file z"), 2);
@@ -126,14 +126,16 @@ static void help_names_every_option(void **state)
 {
     (void)state;
     assert_int_equal(wavefield("--help"), 0);
-    const char *commands[] = {"devices",  "info",   "train", "eval",
-                              "generate", "logits", "check", "bench"};
+    const char *commands[] = {"devices",  "info",   "tokenize", "train", "eval",
+                              "generate", "logits", "check",    "bench"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) assert_says(commands[i]);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         assert_int_equal(wavefield("%s --help", commands[i]), 0);
     const char *options[] = {"--config",
                              "--set",
                              "--data",
+                             "--eval-data",
+                             "--text-field",
                              "--out",
                              "--steps",
                              "--batch-size",
@@ -450,6 +452,101 @@ static void a_signal_saves_and_ends(void **state)
     assert_int_equal(wavefield("generate --model stopped --max-tokens 3 --device cpu"), 0);
 }
 
+/* Shards give the model that the text gives, to the bit, with a tokenizer beside them or without.
+ */
+static void shards_train_like_the_text(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("tokenize --tokenizer char --data data.txt --out shards "
+                               "--shard-tokens 3000"),
+                     0);
+    int vocabulary = 0;
+    const char *says = strstr(output, "vocabulary of ");
+    assert_non_null(says);
+    assert_int_equal(sscanf(says, "vocabulary of %d", &vocabulary), 1);
+    assert_int_equal(access(IN_FOLDER("shards/train_000002.bin"), F_OK), 0);
+    assert_int_equal(access(IN_FOLDER("shards/val_000000.bin"), F_OK), 0);
+    assert_int_equal(
+        wavefield("tokenize --tokenizer char --data data.txt --out shards --shard-tokens 3000"), 1);
+    assert_says("must be empty or absent");
+
+    assert_int_equal(wavefield(TRAIN "--tokenizer char --out text"), 0);
+    assert_int_equal(wavefield("train " TINY "--data shards --device cpu --steps 12 --batch-size 4 "
+                               "--save-every 6 --out sharded"),
+                     0);
+    assert_says("(char)");
+    assert_says("bits per byte");
+    assert_same_file("text/model.safetensors", "sharded/model.safetensors");
+    assert_same_file("text/tokenizer.json", "sharded/tokenizer.json");
+    assert_int_equal(wavefield("eval --model sharded --data shards --device cpu"), 0);
+    assert_says("bits per byte");
+
+    assert_int_equal(
+        wavefield("train " TINY "--tokenizer byte --data shards --out other --device cpu"), 1);
+    assert_says("the shards in shards were made with another tokenizer (char");
+    assert_int_equal(wavefield("tokenize --tokenizer byte --data data.txt --out bytes"), 0);
+    assert_int_equal(wavefield("eval --model text --data bytes --device cpu"), 1);
+    assert_says("the shards in bytes were made with another tokenizer (byte");
+
+    /* The same run, interrupted, goes on with the tokens in one shard instead of three. */
+    char line[256];
+    snprintf(line, sizeof line, "cd %s/sharded && rm -r *12 model.safetensors config.json", folder);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(wavefield("tokenize --tokenizer text --data data.txt --out single"), 0);
+    assert_int_equal(wavefield("train --resume --data single --device cpu --out sharded"), 0);
+    assert_same_file("text/model.safetensors", "sharded/model.safetensors");
+    assert_int_equal(wavefield("train --resume --data data.txt --held-out 0.1 --device cpu "
+                               "--out sharded"),
+                     1);
+    assert_says("other data");
+
+    remove(IN_FOLDER("shards/tokenizer.json"));
+    assert_int_equal(wavefield("train " TINY "vocab_size=%d --data shards --device cpu --steps 12 "
+                               "--batch-size 4 --out bare",
+                               vocabulary),
+                     0);
+    assert_says("no tokenizer");
+    assert_same_file("text/model.safetensors", "bare/model.safetensors");
+    assert_int_equal(wavefield("eval --model bare --data shards/val_000000.bin --device cpu"), 0);
+    assert_null(strstr(output, "bits per byte"));
+    assert_int_equal(wavefield("eval --model bare --data data.txt --device cpu"), 1);
+    assert_says("data.txt: text needs a tokenizer");
+    assert_int_equal(wavefield("generate --model bare --device cpu"), 1);
+    assert_says("bare has no tokenizer");
+    assert_int_equal(wavefield("train " TINY "vocab_size=9 --data shards --device cpu --out nine"),
+                     1);
+    assert_says("outside the vocabulary of 9");
+}
+
+static void lines_of_json_train(void **state)
+{
+    (void)state;
+    FILE *file = fopen(IN_FOLDER("data.jsonl"), "w");
+    assert_non_null(file);
+    for (int i = 0; i < 200; i++)
+        fprintf(file, "{\"id\": %d, \"body\": \"the f\\u00f6x number %d\"}\n", i, i * i);
+    assert_int_equal(fclose(file), 0);
+    write_file("held.txt", "the f\xC3\xB6x number 1\nthe f\xC3\xB6x number 2\n");
+    assert_int_equal(wavefield("train " TINY "--data data.jsonl --out lines --device cpu"), 1);
+    assert_says("data.jsonl: line 1: no key \"text\"; the object has \"id\", \"body\"");
+    assert_int_equal(wavefield("train " TINY "--data data.jsonl --text-field body --tokenizer char "
+                               "--eval-data held.txt --steps 5 --out lines --device cpu"),
+                     0);
+    assert_says("vocabulary of 23 (char)"); /* those of the texts, not of JSON */
+    assert_says("34 held out");
+    assert_int_equal(
+        wavefield("eval --model lines --data data.jsonl --text-field body --device cpu"), 0);
+    assert_int_equal(wavefield("tokenize --tokenizer lines --data data.jsonl --text-field body "
+                               "--out json-shards --held-out 0.1"),
+                     0);
+    assert_says("200 documents");
+    assert_int_equal(wavefield("eval --model lines --data json-shards --device cpu"), 0);
+    assert_int_equal(wavefield("train " TINY "--data json-shards --held-out 0.1 --out y "
+                               "--device cpu"),
+                     1);
+    assert_says("one of them only");
+}
+
 static void a_diverging_run_names_the_step(void **state)
 {
     (void)state;
@@ -482,6 +579,8 @@ int main(void)
         cmocka_unit_test(subword_tokenizers_serve_a_model),
         cmocka_unit_test(a_tokenizer_json_serves_a_model),
         cmocka_unit_test(a_signal_saves_and_ends),
+        cmocka_unit_test(shards_train_like_the_text),
+        cmocka_unit_test(lines_of_json_train),
         cmocka_unit_test(a_diverging_run_names_the_step),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
     };

@@ -112,6 +112,21 @@ void file_unmap(FileMap *map)
     *map = (FileMap){0};
 }
 
+void file_map_random(const FileMap *map)
+{
+    if (map->data) posix_madvise((void *)(uintptr_t)map->data, map->size, POSIX_MADV_RANDOM);
+}
+
+void file_map_soon(const FileMap *map, size_t offset, size_t size)
+{
+    if (offset >= map->size) return;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offset % page;
+    size_t rest = map->size - offset;
+    const uint8_t *from = map->data + offset - before; /* advice begins at a page */
+    posix_madvise((void *)(uintptr_t)from, (size < rest ? size : rest) + before,
+                  POSIX_MADV_WILLNEED);
+}
+
 /* ---- writing ---- */
 
 struct FileWriter {
@@ -182,6 +197,21 @@ wf_status file_writer_write(FileWriter *writer, const void *data, size_t size)
     return WF_OK;
 }
 
+wf_status file_writer_patch(FileWriter *writer, int64_t offset, const void *data, size_t size)
+{
+    const char *bytes = data;
+    if (writer->failure) return writer->failure;
+    while (size > 0) {
+        ssize_t n = pwrite(writer->file, bytes, size, offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return writer_fail(writer, "write");
+        bytes += n;
+        size -= (size_t)n;
+        offset += n;
+    }
+    return WF_OK;
+}
+
 static char *parent_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -242,6 +272,11 @@ wf_status file_rename(const char *from, const char *to)
     if (rename(from, to))
         return fail(WF_ERROR_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
     return sync_parent(to);
+}
+
+wf_status file_remove(const char *path)
+{
+    return unlink(path) ? fail_errno(path, "remove") : WF_OK;
 }
 
 /* ---- folders ---- */
@@ -369,7 +404,7 @@ static wf_status remove_entries(const char *path, const FolderList *list)
     for (int i = 0; i < list->count; i++) {
         char *file = path_join(path, list->names[i]);
         if (!file) return out_of_memory(path);
-        wf_status status = unlink(file) ? fail_errno(file, "remove") : WF_OK;
+        wf_status status = file_remove(file);
         free(file);
         if (status) return status;
     }

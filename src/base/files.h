@@ -25,6 +25,12 @@ typedef struct FileMap {
 wf_status file_map(const char *path, FileMap *out);
 void file_unmap(FileMap *map);
 
+/* Advice, which changes speed only. Reads will jump about: what is near one is not loaded with it.
+ */
+void file_map_random(const FileMap *map);
+/* These bytes will be read soon: loading them starts now, and the call does not wait. */
+void file_map_soon(const FileMap *map, size_t offset, size_t size);
+
 /* A file being written beside `path`, as PATH.part. */
 typedef struct FileWriter FileWriter;
 
@@ -32,6 +38,8 @@ typedef struct FileWriter FileWriter;
 wf_status file_writer_create(const char *path, int64_t size, FileWriter **out);
 /* A failure is remembered: file_writer_commit() returns it again. */
 wf_status file_writer_write(FileWriter *writer, const void *data, size_t size);
+/* Writes over bytes that are written already, such as a header that counts what follows it. */
+wf_status file_writer_patch(FileWriter *writer, int64_t offset, const void *data, size_t size);
 /* Puts the file in place and frees the writer. On failure the old file is left as it was. */
 wf_status file_writer_commit(FileWriter *writer);
 /* Gives up: removes what was written and frees the writer. NULL is allowed. */
@@ -41,6 +49,8 @@ wf_status file_write_atomic(const char *path, const void *data, size_t size);
 
 /* Renames a file or folder, replacing what a rename may replace, and synchronises the parent. */
 wf_status file_rename(const char *from, const char *to);
+
+wf_status file_remove(const char *path);
 
 /* "folder/name"; the caller frees it. NULL: out of memory. */
 char *path_join(const char *folder, const char *name);

@@ -29,7 +29,7 @@ static inline void philox4x32(const uint32_t counter[4], const uint32_t key[2], 
 
 /* Streams of one seed by use, so that no two uses draw the same numbers. Dropout counts steps where
  * these have their upper bit, and never gets there. */
-typedef enum RngUse { RNG_INITIAL_VALUES, RNG_DATA } RngUse;
+typedef enum RngUse { RNG_INITIAL_VALUES, RNG_DATA, RNG_ORDER } RngUse;
 
 static inline uint64_t rng_stream(RngUse use, uint32_t number)
 {

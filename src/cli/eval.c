@@ -1,5 +1,6 @@
 /* wavefield eval: how well a model predicts a text. */
 #include "cli/common.h"
+#include "cli/data.h"
 #include "wavefield/train.h"
 
 #include <jansson.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 
 typedef struct EvalValues {
-    const char *model, *device, *evaluator;
+    const char *model, *device, *evaluator, *text_field;
     TextList data;
     int64_t batch_size, sequence_length;
     bool json;
@@ -38,10 +39,15 @@ static wf_status evaluate_model(wf_model *model, const EvalValues *v)
 {
     wf_dataset *data;
     wf_evaluation result;
-    const wf_tokenizer *tokenizer = wf_model_tokenizer(model);
-    if (!tokenizer)
-        return fail(WF_ERROR_FORMAT, "%s has no tokenizer, so text cannot be read", v->model);
-    TRY(wf_dataset_open(v->data.items, v->data.count, tokenizer, 0, &data));
+    TRY(tokenizer_check(wf_model_tokenizer(model), &v->data));
+    TRY(wf_dataset_open(
+        &(wf_dataset_params){.files = v->data.items,
+                             .n_files = v->data.count,
+                             .tokenizer = wf_model_tokenizer(model),
+                             .text_field = v->text_field,
+                             .vocabulary = config_integer(wf_model_config(model), "vocab_size"),
+                             .held_out = 0},
+        &data));
     wf_status status =
         wf_evaluate(model, data, v->batch_size, v->sequence_length < 0 ? 0 : v->sequence_length,
                     v->evaluator, &result);
@@ -71,7 +77,9 @@ static int run(const void *values)
 
 static const Option options[] = {
     OPTION_REQUIRED(EvalValues, model, "model", TEXT, "DIR", "the model's folder"),
-    OPTION_REQUIRED(EvalValues, data, "data", LIST, "FILE ...", "UTF-8 text"),
+    OPTION_REQUIRED(EvalValues, data, "data", LIST, "FILE|DIR ...",
+                    "text, .jsonl, .bin shards, or a folder of shards: of its val shards, if any"),
+    OPTION_TEXT_FIELD(EvalValues),
     OPTION(EvalValues, batch_size, "batch-size", COUNT, "N", "8", "windows at a time"),
     OPTION(EvalValues, sequence_length, "sequence-length", COUNT, "N", NULL,
            "tokens a window (default: the model's max_seq_len)"),

@@ -38,6 +38,11 @@ static wf_status generate(const GenerateValues *v)
     wf_model *model = NULL;
     TRY(wf_device_open(v->device, &device));
     wf_status status = model_open(device, v->model, &model);
+    if (!status && !wf_model_tokenizer(model))
+        status = fail(WF_ERROR_FORMAT,
+                      "%s has no tokenizer, so it cannot read or write text: put the "
+                      "tokenizer.json there that its data was made with",
+                      v->model);
     if (!status) status = generate_with(model, v);
     wf_model_destroy(model);
     wf_device_close(device);

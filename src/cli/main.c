@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const Subcommand *const commands[] = {
-    &command_devices,  &command_info,   &command_train, &command_eval,
-    &command_generate, &command_logits, &command_check, &command_bench,
+    &command_devices,  &command_info,   &command_tokenize, &command_train, &command_eval,
+    &command_generate, &command_logits, &command_check,    &command_bench,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

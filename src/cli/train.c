@@ -1,7 +1,7 @@
 /* wavefield train: a model from text. */
 #include "base/clock.h"
-#include "base/files.h"
 #include "cli/common.h"
+#include "cli/data.h"
 #include "cli/metrics.h"
 #include "cli/progress.h"
 #include "train/programs.h"
@@ -12,8 +12,8 @@
 #include <string.h>
 
 typedef struct TrainValues {
-    const char *config, *out, *tokenizer, *evaluator, *device;
-    TextList set, data;
+    const char *config, *out, *tokenizer, *evaluator, *device, *text_field;
+    TextList set, data, eval_data;
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed, tokenizer_size;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, save_every, keep, log_every;
@@ -45,12 +45,18 @@ static void ask_to_stop(int signal_number)
 
 /* ---- preparation ---- */
 
-static const char *tokenizer_type(const TrainValues *v, const wf_config *config, char *text,
-                                  size_t size)
+/* NULL where the data is shards without a tokenizer. */
+static wf_status choose_tokenizer(const TrainValues *v, const wf_config *config, wf_tokenizer **out)
 {
-    if (v->tokenizer) return v->tokenizer;
-    wf_config_get(config, "tokenizer", text, size);
-    return *text ? text : "char";
+    char type[64] = "";
+    wf_config_get(config, "tokenizer", type, sizeof type);
+    return tokenizer_choose(&(TokenizerChoice){.given = v->tokenizer,
+                                               .fallback = *type ? type : "char",
+                                               .data = &v->data,
+                                               .text_field = v->text_field,
+                                               .size = v->tokenizer_size,
+                                               .room = config_integer(config, "vocab_size")},
+                            out);
 }
 
 /* Is vocab_size for the tokenizer to say? In a preset of 256 tokens, which is meant for bytes or
@@ -71,6 +77,7 @@ static wf_status adapt_config(const TrainValues *v, const wf_tokenizer *tokenize
                               wf_config *config)
 {
     char assignment[96];
+    if (!tokenizer) return wf_config_set(config, "tokenizer=");
     int64_t tokens = wf_tokenizer_vocabulary(tokenizer);
     snprintf(assignment, sizeof assignment, "tokenizer=%s", wf_tokenizer_type(tokenizer));
     TRY(wf_config_set(config, assignment));
@@ -79,45 +86,18 @@ static wf_status adapt_config(const TrainValues *v, const wf_tokenizer *tokenize
     return wf_config_set(config, assignment);
 }
 
-/* How many tokens to learn: what is asked for, else what a configuration of more than the bytes'
- * 256 has room for, else the library's default. */
-static int64_t tokens_to_learn(const TrainValues *v, const char *type, const wf_config *config)
-{
-    int64_t room = config_integer(config, "vocab_size");
-    if (v->tokenizer_size > 0) return v->tokenizer_size;
-    return !strncmp(type, "sentencepiece-", 14) && room > 256 ? room : 0;
-}
-
-/* A file or folder of a tokenizer, or one made for the data. */
-static wf_status open_tokenizer(const TrainValues *v, const wf_config *config, wf_tokenizer **out)
-{
-    char text[64];
-    const char *type = tokenizer_type(v, config, text, sizeof text);
-    if (v->tokenizer && (strchr(type, '/') || file_exists(type))) {
-        if (v->tokenizer_size > 0)
-            return fail(WF_ERROR_ARGUMENT,
-                        "--tokenizer-size is for tokenizers made from the data; "
-                        "%s has its own",
-                        type);
-        return wf_tokenizer_load(type, out);
-    }
-    return wf_tokenizer_create(type,
-                               wf_tokenizer_params(.files = v->data.items, .n_files = v->data.count,
-                                                   .vocabulary = tokens_to_learn(v, type, config)),
-                               out);
-}
-
+/* A new model with the data's tokenizer. */
 static wf_status create_model(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_config *config;
     wf_tokenizer *tokenizer = NULL;
     TRY(config_open(v->config, &v->set, &config));
-    wf_status status = open_tokenizer(v, config, &tokenizer);
+    wf_status status = choose_tokenizer(v, config, &tokenizer);
     if (!status) status = adapt_config(v, tokenizer, config);
     if (!status) status = training_check_memory(run->device, config, &run->settings);
     if (!status) status = wf_model_create(run->device, config, run->settings.seed, &run->model);
-    if (!status) status = wf_model_set_tokenizer(run->model, tokenizer);
+    if (!status && tokenizer) status = wf_model_set_tokenizer(run->model, tokenizer);
     if (status) wf_tokenizer_destroy(tokenizer);
     wf_config_destroy(config);
     return status;
@@ -163,14 +143,30 @@ static wf_status begin_resumed(TrainRun *run)
     return wf_model_load(run->device, newest, &run->model);
 }
 
+static wf_status open_data(TrainRun *run)
+{
+    const TrainValues *v = run->values;
+    TRY(tokenizer_check(wf_model_tokenizer(run->model), &v->data));
+    TRY(tokenizer_check(wf_model_tokenizer(run->model), &v->eval_data));
+    return wf_dataset_open(&(wf_dataset_params){.files = v->data.items,
+                                                .n_files = v->data.count,
+                                                .held_out_files = v->eval_data.items,
+                                                .n_held_out_files = v->eval_data.count,
+                                                .held_out = v->held_out,
+                                                .tokenizer = wf_model_tokenizer(run->model),
+                                                .text_field = v->text_field,
+                                                .vocabulary = config_integer(
+                                                    wf_model_config(run->model), "vocab_size")},
+                           &run->data);
+}
+
 static wf_status begin(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_progress progress;
     TRY(wf_device_open(v->device, &run->device));
     TRY(v->resume ? begin_resumed(run) : begin_new(run));
-    TRY(wf_dataset_open(v->data.items, v->data.count, wf_model_tokenizer(run->model), v->held_out,
-                        &run->data));
+    TRY(open_data(run));
     TRY(wf_trainer_create(run->model, run->data, &run->settings, &run->trainer));
     if (v->resume) TRY(wf_trainer_resume(run->trainer, v->out));
     wf_trainer_settings(run->trainer, &run->settings);
@@ -183,6 +179,7 @@ static wf_status print_summary(TrainRun *run)
 {
     const wf_trainer_params *s = &run->settings;
     const wf_config *config = wf_model_config(run->model);
+    const wf_tokenizer *tokenizer = wf_model_tokenizer(run->model);
     wf_device_info device;
     wf_progress progress;
     MemoryPlan memory;
@@ -196,7 +193,7 @@ static wf_status print_summary(TrainRun *run)
     printf("model   %s, %s parameters, vocabulary of %lld (%s)\n",
            run->values->config ? run->values->config : run->values->out, COUNT_TEXT(parameters),
            (long long)config_integer(config, "vocab_size"),
-           wf_tokenizer_type(wf_model_tokenizer(run->model)));
+           tokenizer ? wf_tokenizer_type(tokenizer) : "no tokenizer");
     printf("data    %s tokens, %s held out\n", COUNT_TEXT(training), COUNT_TEXT(run->held_out));
     printf("step    %lld x %lld x %lld = %s tokens, %lld steps%s\n", (long long)s->accumulation,
            (long long)s->batch_size, (long long)s->sequence_length,
@@ -308,17 +305,21 @@ static const Option options[] = {
     OPTION(TrainValues, config, "config", TEXT, "PRESET|FILE", NULL,
            "demo, v3.5-6m, v4-20m, v4-130m, v4-825m, or a config.json"),
     OPTION_SET(TrainValues),
-    OPTION_REQUIRED(TrainValues, data, "data", LIST, "FILE ...", "UTF-8 text to learn"),
+    OPTION_REQUIRED(TrainValues, data, "data", LIST, "FILE|DIR ...",
+                    "UTF-8 text, .jsonl, .bin shards, or folders of shards to learn"),
+    OPTION(TrainValues, eval_data, "eval-data", LIST, "FILE|DIR ...", NULL,
+           "held-out data (default: the val shards of a folder, else --held-out)"),
+    OPTION_TEXT_FIELD(TrainValues),
     OPTION_REQUIRED(TrainValues, out, "out", TEXT, "DIR",
                     "folder for checkpoints, metrics.jsonl and the finished model"),
-    OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE", NULL,
-           "byte, char, sentencepiece-bpe, sentencepiece-unigram, or a tokenizer.json or .model "
-           "(default: the configuration's, else char)"),
-    OPTION(TrainValues, tokenizer_size, "tokenizer-size", COUNT, "N", NULL,
-           "tokens a sentencepiece tokenizer learns (default: the configuration's vocab_size, "
-           "or 4096 where that is 256)"),
-    OPTION(TrainValues, held_out, "held-out", REAL, "SHARE", "0.05",
-           "share of the data, at its end, kept for evaluation"),
+    OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE|DIR", NULL,
+           "byte, char, sentencepiece-bpe, sentencepiece-unigram, a tokenizer.json or .model, or a "
+           "folder with one (default: that beside the shards, else the configuration's type, else "
+           "char)"),
+    OPTION_TOKENIZER_SIZE(TrainValues),
+    OPTION(TrainValues, held_out, "held-out", REAL, "SHARE", NULL,
+           "share of the data, at its end, kept for evaluation (default: 0.05 where there is no "
+           "held-out data)"),
     OPTION(TrainValues, steps, "steps", COUNT, "N", NULL, "optimizer steps (default: 1000)"),
     OPTION(TrainValues, batch_size, "batch-size", COUNT, "N", NULL,
            "sequences at a time (default: 8)"),
@@ -358,7 +359,7 @@ static const Option options[] = {
 
 const Subcommand command_train = {
     .name = "train",
-    .summary = "train a model on text",
+    .summary = "train a model on text or tokens",
     .details = "An interrupt finishes the step, saves a checkpoint and ends; --resume goes on from "
                "it.",
     .options = options,

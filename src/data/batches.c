@@ -4,22 +4,18 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Cuts the cursor's epoch into windows and shuffles them (Fisher and Yates). */
+/* Cuts the cursor's epoch into windows and chooses their order. */
 static void load_epoch(Batches *batches)
 {
     int64_t training = batches->dataset->training, length = batches->length;
-    Rng rng = {.seed = batches->cursor.seed,
-               .stream = rng_stream(RNG_DATA, (uint32_t)batches->cursor.epoch)};
+    uint64_t seed = batches->cursor.seed;
+    uint32_t epoch = (uint32_t)batches->cursor.epoch;
+    Rng rng = {.seed = seed, .stream = rng_stream(RNG_DATA, epoch)};
     int64_t offsets = training - length < length ? training - length : length;
     batches->offset = (int64_t)rng_below(&rng, (uint64_t)offsets);
     batches->windows = (training - 1 - batches->offset) / length;
-    for (int64_t i = 0; i < batches->windows; i++) {
-        int64_t j = (int64_t)rng_below(&rng, (uint64_t)i + 1);
-        batches->order[i] = batches->order[j];
-        batches->order[j] = i;
-    }
+    batches->order = permutation_make(batches->windows, seed, epoch);
 }
 
 wf_status batches_create(const wf_dataset *dataset, int64_t length, uint64_t seed, Batches **out)
@@ -30,17 +26,9 @@ wf_status batches_create(const wf_dataset *dataset, int64_t length, uint64_t see
                     "the data has %lld tokens for training, a sequence of %lld and its last target "
                     "take %lld: use a shorter sequence length or more text",
                     (long long)dataset->training, (long long)length, (long long)length + 1);
-    Batches *batches = calloc(1, sizeof *batches);
-    int64_t most = (dataset->training - 1) / length;
-    int64_t *order = malloc((size_t)most * sizeof *order);
-    if (!batches || !order) {
-        free(batches);
-        free(order);
-        return fail(WF_ERROR_MEMORY, "out of memory for the order of %lld sequences",
-                    (long long)most);
-    }
-    *batches =
-        (Batches){.dataset = dataset, .length = length, .cursor = {.seed = seed}, .order = order};
+    Batches *batches = malloc(sizeof *batches);
+    if (!batches) return fail(WF_ERROR_MEMORY, "out of memory for the order of the data");
+    *batches = (Batches){.dataset = dataset, .length = length, .cursor = {.seed = seed}};
     load_epoch(batches);
     *out = batches;
     return WF_OK;
@@ -48,8 +36,6 @@ wf_status batches_create(const wf_dataset *dataset, int64_t length, uint64_t see
 
 void batches_destroy(Batches *batches)
 {
-    if (!batches) return;
-    free(batches->order);
     free(batches);
 }
 
@@ -69,23 +55,45 @@ wf_status batches_seek(Batches *batches, BatchCursor cursor)
                 (long long)cursor.position, (long long)cursor.epoch);
 }
 
-static void next_window(Batches *batches, int32_t *token, int32_t *target)
+/* Where the window at a position of the epoch begins. */
+static int64_t window_start(const Batches *batches, int64_t position)
+{
+    return batches->offset + permutation_at(&batches->order, position) * batches->length;
+}
+
+static wf_status next_window(Batches *batches, int32_t *token, int32_t *target)
 {
     if (batches->cursor.position == batches->windows) {
         batches->cursor.epoch++;
         batches->cursor.position = 0;
         load_epoch(batches);
     }
-    int64_t window = batches->order[batches->cursor.position++], length = batches->length;
-    const int32_t *from = batches->dataset->tokens + batches->offset + window * length;
-    memcpy(token, from, (size_t)length * sizeof *token);
-    memcpy(target, from + 1, (size_t)length * sizeof *target);
+    int64_t first = window_start(batches, batches->cursor.position++), length = batches->length;
+    TRY(dataset_read(batches->dataset, first, length, token));
+    return dataset_read(batches->dataset, first + 1, length, target);
 }
 
-void batches_next(Batches *batches, int64_t n, int32_t *token, int32_t *target)
+/* The next n windows of this epoch. */
+static void next_windows_soon(const Batches *batches, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        next_window(batches, token + i * batches->length, target + i * batches->length);
+    int64_t from = batches->cursor.position;
+    for (int64_t i = from; i < from + n && i < batches->windows; i++)
+        dataset_soon(batches->dataset, window_start(batches, i), batches->length + 1);
+}
+
+wf_status batches_next(Batches *batches, int64_t n, int32_t *token, int32_t *target)
+{
+    BatchCursor before = batches->cursor;
+    wf_status status = WF_OK;
+    for (int64_t i = 0; i < n && !status; i++)
+        status = next_window(batches, token + i * batches->length, target + i * batches->length);
+    if (!status) {
+        next_windows_soon(batches, n);
+        return WF_OK;
+    }
+    batches->cursor = before;
+    load_epoch(batches);
+    return status;
 }
 
 /* ---- evaluation ---- */
@@ -97,15 +105,19 @@ int64_t span_batches(TokenSpan span, int64_t n, int64_t length)
     return windows / n + (windows % n != 0);
 }
 
-void span_batch(const wf_dataset *dataset, TokenSpan span, int64_t index, int64_t n, int64_t length,
-                int32_t *token, int32_t *target)
+wf_status span_batch(const wf_dataset *dataset, TokenSpan span, int64_t index, int64_t n,
+                     int64_t length, int32_t *token, int32_t *target)
 {
-    int64_t first = span.first + index * n * length;
-    for (int64_t i = 0; i < n * length; i++) {
-        bool counts = first + i < span.last;
-        token[i] = counts ? dataset->tokens[first + i - 1] : 0;
-        target[i] = counts ? dataset->tokens[first + i] : TARGET_NONE;
+    int64_t first = span.first + index * n * length, left = span.last - first;
+    int64_t counted = left < n * length ? left : n * length, next = left - counted;
+    TRY(dataset_read(dataset, first - 1, counted, token));
+    TRY(dataset_read(dataset, first, counted, target));
+    for (int64_t i = counted; i < n * length; i++) {
+        token[i] = 0;
+        target[i] = TARGET_NONE;
     }
+    dataset_soon(dataset, first + counted, next < n * length ? next : n * length);
+    return WF_OK;
 }
 
 /* ---- order ---- */

@@ -23,7 +23,7 @@ static wf_status sum_batches(Pass *pass, const wf_dataset *data, TokenSpan span,
     *sum = (TallyValues){0};
     for (int64_t i = 0; i < batches; i++) {
         TallyValues part;
-        span_batch(data, span, i, batch, tokens, token, target);
+        TRY(span_batch(data, span, i, batch, tokens, token, target));
         TRY(pass_load(pass, &(PassBatch){.token = token, .target = target, .seed = 1}));
         TRY(tally_clear(&pass->tally));
         TRY(pass_run(pass));
@@ -60,12 +60,14 @@ wf_status evaluate_span(Pass *pass, const wf_dataset *data, TokenSpan span, wf_e
                     (long long)data->count, (long long)data->training);
     size_t n = (size_t)(pass->inputs.batch * pass->inputs.tokens);
     int32_t *token = malloc(n * sizeof *token), *target = malloc(n * sizeof *target);
+    int64_t bytes = 0;
     TallyValues sum;
     wf_status status = WF_OK;
     if (!token || !target)
         status = fail(WF_ERROR_MEMORY, "out of memory for a batch of %zu tokens", n);
     if (!status) status = sum_batches(pass, data, span, token, target, &sum);
-    if (!status) status = summarise(&sum, dataset_bytes(data, span), result);
+    if (!status) status = dataset_bytes(data, span, &bytes);
+    if (!status) status = summarise(&sum, bytes, result);
     free(token);
     free(target);
     return status;

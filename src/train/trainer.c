@@ -211,7 +211,7 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
     const wf_trainer_params *s = &trainer->settings;
     int64_t sequences = s->accumulation * s->batch_size;
     BatchCursor before = trainer->batches->cursor;
-    batches_next(trainer->batches, sequences, trainer->token, trainer->target);
+    TRY(batches_next(trainer->batches, sequences, trainer->token, trainer->target));
     int64_t targets = count_targets(trainer->target, sequences * s->sequence_length);
 
     OptimizerOutcome outcome;
