@@ -142,7 +142,7 @@ static void resumed_equals_unbroken(const char *const *settings, const char *eva
     must(wf_trainer_evaluate(first.trainer, &evaluation));
     must(wf_trainer_save(first.trainer, folder, 1));
     unbroken.trainer->progress.best_loss = evaluation.loss;
-    unbroken.trainer->progress.best_step = 5;
+    unbroken.trainer->progress.best_step = unbroken.trainer->progress.evaluated = 5;
     fixture_close(&first);
 
     wf_trainer_params saved;
@@ -343,8 +343,8 @@ static void refuses_what_does_not_fit(void **state)
     (void)state;
     Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 8));
     MemoryPlan large, small;
-    must(training_memory(f.device, f.model->config, 8, 17, "auto", &large));
-    must(training_memory(f.device, f.model->config, 2, 17, "auto", &small));
+    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 8), &large));
+    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 2), &small));
     assert_true(large.parameters == sequence_bytes(&f.model->values));
     assert_true(large.gradients == large.parameters && large.moments == 2 * large.parameters);
     assert_true(small.activations < large.activations);
@@ -394,7 +394,7 @@ static void memory_plan_is_what_is_allocated(void **state)
     Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 3));
     cpu()->backend = counted;
     MemoryPlan memory;
-    must(training_memory(f.device, f.model->config, 3, 17, "auto", &memory));
+    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 3), &memory));
     assert_int_equal(memory.total, allocated);
     fixture_close(&f);
 }

@@ -6,6 +6,7 @@
 #ifndef WAVEFIELD_TRAIN_H
 #define WAVEFIELD_TRAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,13 @@ typedef struct wf_trainer_params {
     double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 50 and 1 */
     uint64_t seed;            /* of dropout and of the order of the data */
     const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
+    bool recompute;           /* keep only what crosses from layer to layer and compute the rest of
+                                 the activations again in the backward pass: less memory, the work
+                                 of another forward pass, the same bits */
+    int64_t eval_every; /* steps between evaluations (wf_trainer_evaluation_due); 0: only after
+                           the last */
+    int64_t patience;   /* evaluations without a better loss that end the run
+                           (wf_trainer_done); 0: no limit */
 } wf_trainer_params;
 /* Defaults first: wf_trainer_params(.steps = 2000). */
 #define wf_trainer_params(...)                                                                     \
@@ -66,8 +74,18 @@ typedef struct wf_progress {
     int64_t tokens;      /* trained on so far */
     double best_loss;    /* the lowest that wf_trainer_evaluate found; 0: none yet */
     int64_t best_step;   /* and after which step */
+    int64_t since_best;  /* evaluations since then */
+    int64_t evaluated;   /* the step of the last evaluation; 0: none yet */
 } wf_progress;
 WF_API void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress);
+
+/* Whether the run is over: all steps are done, or patience is spent. */
+WF_API bool wf_trainer_done(const wf_trainer *trainer);
+
+/* Whether the last step is one to evaluate after (every eval_every-th, and the last), was not
+ * evaluated yet, and there is held-out data to do it on. Also true right after resuming a run that
+ * was stopped before its evaluation. */
+WF_API bool wf_trainer_evaluation_due(const wf_trainer *trainer);
 
 /* One optimizer step. WF_ERROR_NUMERIC when the loss or a gradient is not finite: the message names
  * the step and the first bad tensor, and the parameters are those of the step before. */

@@ -17,7 +17,7 @@ typedef struct TrainValues {
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, save_every, keep, log_every;
-    bool resume;
+    bool resume, recompute;
 } TrainValues;
 
 typedef struct TrainRun {
@@ -115,6 +115,7 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->weight_decay >= 0) settings->weight_decay = v->weight_decay;
     if (v->clip >= 0) settings->clip = v->clip;
     if (v->evaluator) settings->evaluator = v->evaluator;
+    if (v->recompute) settings->recompute = true;
 }
 
 static wf_status begin_new(TrainRun *run)
@@ -184,8 +185,7 @@ static wf_status print_summary(TrainRun *run)
     wf_trainer_progress(run->trainer, &progress);
     wf_dataset_size(run->data, &training, &run->held_out, NULL);
     TRY(wf_config_parameters(config, &parameters));
-    TRY(training_memory(run->device, config, s->batch_size, s->sequence_length, s->evaluator,
-                        &memory));
+    TRY(training_memory(run->device, config, s, &memory));
     printf("model   %s, %s parameters, vocabulary of %lld (%s)\n",
            run->values->config ? run->values->config : run->values->out, COUNT_TEXT(parameters),
            (long long)config_integer(config, "vocab_size"),
@@ -346,6 +346,9 @@ static const Option options[] = {
            "steps a line where the output is not a terminal"),
     OPTION(TrainValues, resume, "resume", FLAG, NULL, NULL,
            "continue the run in DIR, to the bit as if it had not stopped"),
+    OPTION(TrainValues, recompute, "recompute", FLAG, NULL, NULL,
+           "keep less for the backward pass and compute it again: less memory, more work, the same "
+           "bits"),
     OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
            "how the field propagates: auto, scan, fft or direct (default: auto)"),
     OPTION_DEVICE(TrainValues),
