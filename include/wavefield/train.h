@@ -106,6 +106,11 @@ WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
  * Killing the process at any instant leaves the previous checkpoint loadable. */
 WF_API wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep);
 
+/* Writes the same as the folder `best` under `folder`, in place of the one there is. For a trainer
+ * whose last evaluation is its best so far (best_step is step). wf_checkpoint_latest() and
+ * wf_trainer_resume() see it as any other checkpoint; wf_trainer_save() never removes it. */
+WF_API wf_status wf_trainer_save_best(const wf_trainer *trainer, const char *folder);
+
 /* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
  * itself). The trainer must have been created with the same configuration, data and parameters:
  * what differs is named. */
@@ -118,6 +123,9 @@ WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t siz
 /* The settings a checkpoint (found as above) was trained with: what wf_trainer_create needs to
  * resume it. */
 WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings);
+
+/* Where the training stood that a checkpoint (found as above) was written in. */
+WF_API wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress);
 
 /* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is
  * held out (its first token then only serves as context). Windows of `length` tokens (0:

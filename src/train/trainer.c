@@ -97,7 +97,8 @@ bool wf_trainer_evaluation_due(const wf_trainer *trainer)
     const wf_progress *progress = &trainer->progress;
     int64_t every = trainer->settings.eval_every;
     if (progress->step == 0 || progress->evaluated == progress->step) return false;
-    if (trainer->data->training == trainer->data->count) return false;
+    TokenSpan held_out = dataset_held_out(trainer->data);
+    if (held_out.first >= held_out.last) return false;
     return progress->step >= trainer->settings.steps || (every > 0 && progress->step % every == 0);
 }
 
