@@ -151,6 +151,9 @@ static void help_names_every_option(void **state)
                              "--save-every",
                              "--keep",
                              "--resume",
+                             "--recompute",
+                             "--patience",
+                             "--tensorboard",
                              "--evaluator",
                              "--tokenizer",
                              "--held-out",
@@ -193,6 +196,7 @@ static void configuration_errors_name_the_key(void **state)
     assert_says("LEAKS: token ");
     assert_says("max_seq_len");
     assert_int_equal(wavefield("info --config v4-20m"), 0);
+    assert_int_equal(wavefield("info --config v4-20m --recompute --device cpu"), 0);
     assert_says("strictly causal");
 }
 
@@ -278,6 +282,7 @@ static void a_model_trains_evaluates_and_generates(void **state)
     assert_null(strchr(output, '\r')); /* not a terminal */
     assert_int_equal(count_text("model/metrics.jsonl", "gradient_norm"), 12);
     assert_int_equal(count_text("model/metrics.jsonl", "held_out_loss"), 3);
+    assert_int_equal(count_text("model/metrics.jsonl", "\"total_tokens\":1536"), 2); /* 12·4·32 */
 
     assert_int_equal(wavefield("eval --model model --data data.txt --device cpu"), 0);
     assert_says("perplexity");
@@ -348,6 +353,9 @@ static void a_resumed_run_equals_an_unbroken_one(void **state)
     assert_says("--resume");
     assert_int_equal(wavefield(TRAIN "--out again"), 0);
     assert_same_file("model/model.safetensors", "again/model.safetensors");
+
+    assert_int_equal(wavefield(TRAIN "--out lean --recompute"), 0);
+    assert_same_file("model/model.safetensors", "lean/model.safetensors");
 
     /* As if the process had ended after step 6. */
     snprintf(line, sizeof line, "cd %s/again && rm -r *12 best model.safetensors config.json",

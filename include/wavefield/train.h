@@ -57,6 +57,7 @@ typedef struct wf_step_stats {
     double gradient_norm; /* before clipping */
     double learning_rate; /* of this step */
     int64_t tokens;       /* trained on in this step */
+    int64_t total_tokens; /* and in all steps up to it */
 } wf_step_stats;
 
 /* Plans training of `model` on `data`; both are borrowed and must outlive the trainer. The memory

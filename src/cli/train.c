@@ -4,6 +4,7 @@
 #include "cli/data.h"
 #include "cli/metrics.h"
 #include "cli/progress.h"
+#include "cli/tensorboard.h"
 #include "train/programs.h"
 
 #include <signal.h>
@@ -17,7 +18,7 @@ typedef struct TrainValues {
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, patience, save_every, keep, log_every;
-    bool resume, recompute;
+    bool resume, recompute, tensorboard;
 } TrainValues;
 
 typedef struct TrainRun {
@@ -29,6 +30,7 @@ typedef struct TrainRun {
     wf_trainer_params settings;
     int64_t held_out; /* tokens */
     Metrics *metrics;
+    EventFile *events; /* NULL: not wanted */
     Progress progress;
 } TrainRun;
 
@@ -182,7 +184,8 @@ static wf_status begin(TrainRun *run)
     wf_trainer_settings(run->trainer, &run->settings);
     wf_trainer_progress(run->trainer, &progress);
     progress_begin(&run->progress, v->log_every, run->settings.steps);
-    return metrics_open(v->out, progress.step, &run->metrics);
+    TRY(metrics_open(v->out, progress.step, &run->metrics));
+    return v->tensorboard ? events_open(v->out, progress.step, &run->events) : WF_OK;
 }
 
 static wf_status print_summary(TrainRun *run)
@@ -233,7 +236,8 @@ static wf_status evaluate_if_due(TrainRun *run)
     if (e.bits_per_byte > 0) printf("  bits per byte %.4f", e.bits_per_byte);
     putchar('\n');
     fflush(stdout);
-    TRY(metrics_evaluation(run->metrics, progress.step, &e));
+    TRY(metrics_evaluation(run->metrics, &progress, &e));
+    TRY(events_evaluation(run->events, progress.step, &e));
     if (progress.best_step != progress.step) return WF_OK;
     return wf_trainer_save_best(run->trainer, run->values->out);
 }
@@ -254,6 +258,7 @@ static wf_status run_steps(TrainRun *run)
         double seconds = clock_seconds() - start;
         progress_step(&run->progress, &stats, seconds);
         TRY(metrics_step(run->metrics, &stats, seconds));
+        TRY(events_step(run->events, &stats, seconds));
         if (stop_asked) break;
         TRY(evaluate_if_due(run));
         if (!wf_trainer_done(run->trainer) && is_due(stats.step, v->save_every))
@@ -325,6 +330,7 @@ static int run(const void *values)
     handle_signals();
     int exit_status = finish("train", train_model(&train));
     if (exit_status && train.trainer) name_last_checkpoint(v);
+    events_close(train.events);
     metrics_close(train.metrics);
     wf_trainer_destroy(train.trainer);
     wf_dataset_destroy(train.data);
@@ -385,6 +391,8 @@ static const Option options[] = {
            "steps a line where the output is not a terminal"),
     OPTION(TrainValues, resume, "resume", FLAG, NULL, NULL,
            "continue the run in DIR, to the bit as if it had not stopped"),
+    OPTION(TrainValues, tensorboard, "tensorboard", FLAG, NULL, NULL,
+           "write event files for TensorBoard into DIR too"),
     OPTION(TrainValues, recompute, "recompute", FLAG, NULL, NULL,
            "keep less for the backward pass and compute it again: less memory, more work, the same "
            "bits"),

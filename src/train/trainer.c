@@ -251,6 +251,7 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
             .gradient_norm = outcome.norm,
             .learning_rate = schedule_rate(&trainer->schedule, trainer->progress.step),
             .tokens = sum.targets,
+            .total_tokens = trainer->progress.tokens,
         };
     return WF_OK;
 }
