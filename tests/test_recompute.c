@@ -69,6 +69,13 @@ static void version_35(void **state)
         assert_same_run(SETTINGS("version=3.5", "field_size=50", "dropout=0.2"), evaluators[i]);
 }
 
+static void softmax_attention(void **state)
+{
+    (void)state;
+    assert_same_run(SETTINGS("version=4", "dropout=0.1", "mixer=attention"), "auto");
+    assert_same_run(SETTINGS("version=4", "dropout=0.1", "mixer=wave,attention"), "scan");
+}
+
 static void spectral_gate(void **state)
 {
     (void)state;
@@ -158,11 +165,9 @@ static void refusals_suggest_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(version_4),
-        cmocka_unit_test(version_35),
-        cmocka_unit_test(spectral_gate),
-        cmocka_unit_test(memory_falls),
-        cmocka_unit_test(checkpoints_do_not_depend_on_it),
+        cmocka_unit_test(version_4),           cmocka_unit_test(version_35),
+        cmocka_unit_test(softmax_attention),   cmocka_unit_test(spectral_gate),
+        cmocka_unit_test(memory_falls),        cmocka_unit_test(checkpoints_do_not_depend_on_it),
         cmocka_unit_test(refusals_suggest_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
