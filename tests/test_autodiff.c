@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -105,10 +106,12 @@ static TensorId random_node(Graph *graph, Rng *rng, const TensorId *live, int n)
     }
 }
 
-/* The same graph for the same seed; with gradients or without. */
-static Graph *build(Fixture *f, uint64_t seed, bool backward)
+typedef enum Form { FORWARD, BACKWARD, RECOMPUTED } Form;
+
+/* The same graph for the same seed: without gradients, with, and with segments of recomputation. */
+static Graph *build(Fixture *f, uint64_t seed, Form form)
 {
-    Rng rng = {.seed = seed};
+    Rng rng = {.seed = seed}, cuts = {.seed = seed, .stream = 2};
     Graph *graph = graph_create();
     Shape shape = SHAPE(ROWS, WIDTH);
     TensorId live[PARAMETERS + NODES];
@@ -117,13 +120,18 @@ static Graph *build(Fixture *f, uint64_t seed, bool backward)
             graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[i]);
         live[i] = graph_parameter(graph, "parameter", shape, &f->region, f->value[i], gradient);
     }
-    for (int i = PARAMETERS; i < PARAMETERS + NODES; i++)
+    for (int i = PARAMETERS; i < PARAMETERS + NODES; i++) {
+        bool first = i == PARAMETERS;
+        if (form == RECOMPUTED && (first || rng_below(&cuts, 12) == 0)) graph_segment_begin(graph);
+        if (form == RECOMPUTED && rng_below(&cuts, 24) == 0) graph_segment_end(graph);
         live[i] = random_node(graph, &rng, live, i);
+    }
     TensorId last = live[PARAMETERS + NODES - 1];
     TensorId output = graph_external(graph, "output", DTYPE_REAL, shape, &f->region, f->output);
     graph_append(graph,
                  &(NodeParams){.op = OP_COPY, .in = &last, .n_in = 1, .out = &output, .n_out = 1});
-    if (backward) {
+    graph_segment_end(graph);
+    if (form != FORWARD) {
         TensorId given = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
         assert_int_equal(graph_backward(graph, last, given), WF_OK);
     }
@@ -148,7 +156,7 @@ static double objective(Fixture *f, Runnable *run, const double *seed)
 
 static void check_graph(Fixture *f, uint64_t number)
 {
-    Graph *forward = build(f, number, false), *both = build(f, number, true);
+    Graph *forward = build(f, number, FORWARD), *both = build(f, number, BACKWARD);
     Runnable run_forward, run_both;
     assert_int_equal(runnable_create(f->device, forward, &run_forward), WF_OK);
     assert_int_equal(runnable_create(f->device, both, &run_both), WF_OK);
@@ -202,8 +210,145 @@ static void gradients_meet_correctly(void **state)
     for (uint64_t number = 0; number < 300; number++) check_graph(*state, number);
 }
 
+/* ---- recomputation ---- */
+
+/* Gradients of all parameters, in memory that was NaN before. Returns the bytes of activations. */
+static int64_t run_gradients(Fixture *f, Graph *graph, uint64_t number,
+                             double gradient[PARAMETERS][ELEMENTS])
+{
+    Runnable run;
+    Rng rng = {.seed = number, .stream = 1};
+    double x[ELEMENTS], zero[ELEMENTS] = {0};
+    assert_int_equal(runnable_create(f->device, graph, &run), WF_OK);
+    for (int s = run.plan->n_external; s < run.plan->n_slabs; s++)
+        assert_int_equal(device_poison(run.plan->slabs[s]), WF_OK);
+    random_reals(&rng, x);
+    device_write_doubles(&f->region, f->seed, x, ELEMENTS);
+    for (int p = 0; p < PARAMETERS; p++) {
+        random_reals(&rng, x);
+        device_write_doubles(&f->region, f->value[p], x, ELEMENTS);
+        device_write_doubles(&f->region, f->gradient[p], zero, ELEMENTS);
+    }
+    assert_int_equal(f->device->backend->program_run(run.program), WF_OK);
+    assert_int_equal(hazards_check(f->device->backend->program_commands(run.program), run.plan),
+                     WF_OK);
+    for (int p = 0; p < PARAMETERS; p++)
+        device_read_doubles(&f->region, f->gradient[p], gradient[p], ELEMENTS);
+    int64_t bytes = plan_memory(run.plan);
+    runnable_destroy(&run);
+    return bytes;
+}
+
+/* Every copy makes something that is read. Returns how many there are. */
+static int count_copies(const Graph *graph, int n_forward)
+{
+    int copies = 0;
+    for (int n = n_forward; n < graph->n_nodes; n++) {
+        const Node *node = &graph->nodes[n];
+        const Tensor *out = graph_tensor(graph, node->out[0]);
+        TensorId root = out->base == NO_TENSOR ? node->out[0] : out->base;
+        if (strncmp(graph->tensors[root].name, "recomputed ", 11) != 0) continue;
+        bool read = false;
+        for (int m = n + 1; m < graph->n_nodes && !read; m++)
+            for (int k = 0; k < graph->nodes[m].n_in; k++) {
+                TensorId in = graph->nodes[m].in[k];
+                read |= in != NO_TENSOR && (in == root || graph->tensors[in].base == root);
+            }
+        assert_true(read);
+        copies++;
+    }
+    return copies;
+}
+
+static void recomputed_gradients_are_the_same_bits(void **state)
+{
+    Fixture *f = *state;
+    int copies = 0;
+    for (uint64_t number = 0; number < 300; number++) {
+        double kept[PARAMETERS][ELEMENTS], made_again[PARAMETERS][ELEMENTS];
+        Graph *forward = build(f, number, FORWARD);
+        Graph *plain = build(f, number, BACKWARD), *lean = build(f, number, RECOMPUTED);
+        run_gradients(f, plain, number, kept);
+        run_gradients(f, lean, number, made_again);
+        assert_memory_equal(kept, made_again, sizeof kept);
+        assert_int_equal(count_copies(plain, forward->n_nodes), 0);
+        copies += count_copies(lean, forward->n_nodes);
+        graph_destroy(forward);
+        graph_destroy(plain);
+        graph_destroy(lean);
+    }
+    assert_true(copies > 300);
+}
+
+/* A chain of segments keeps one tensor each, whatever its length, and what one segment holds. */
+static void a_chain_keeps_what_crosses(void **state)
+{
+    Fixture *f = *state;
+    enum { SEGMENTS = 10, LINKS = 10 };
+    int64_t bytes[2];
+    double gradient[2][PARAMETERS][ELEMENTS];
+    for (int lean = 0; lean < 2; lean++) {
+        Graph *graph = graph_create();
+        Shape shape = SHAPE(ROWS, WIDTH);
+        TensorId to =
+            graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[0]);
+        TensorId x = graph_parameter(graph, "parameter", shape, &f->region, f->value[0], to);
+        TensorId seed = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
+        for (int segment = 0; segment < SEGMENTS; segment++) {
+            if (lean) graph_segment_begin(graph);
+            for (int i = 0; i < LINKS; i++) x = node(graph, OP_GELU, (OpParams){{0}}, x, NO_TENSOR);
+        }
+        assert_int_equal(graph_backward(graph, x, seed), WF_OK);
+        bytes[lean] = run_gradients(f, graph, 7, gradient[lean]);
+        graph_destroy(graph);
+    }
+    assert_memory_equal(gradient[0][0], gradient[1][0], sizeof gradient[0][0]);
+    int64_t one = ELEMENTS * (int64_t)sizeof(double);
+    one = round_up(one, f->device->limits.alignment);
+    assert_true(bytes[0] >= (SEGMENTS * LINKS - 1) * one);
+    assert_true(bytes[1] <= (SEGMENTS + LINKS + 2) * one);
+}
+
+/* What a segment cannot repeat is refused by name or kept. */
+static void what_cannot_be_repeated(void **state)
+{
+    Fixture *f = *state;
+    Shape shape = SHAPE(ROWS, WIDTH);
+    for (int again = 0; again < 2; again++) {
+        Graph *graph = graph_create();
+        TensorId to =
+            graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[0]);
+        TensorId p = graph_parameter(graph, "parameter", shape, &f->region, f->value[0], to);
+        TensorId seed = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
+        TensorId out = graph_external(graph, "out", DTYPE_REAL, shape, &f->region, f->output);
+        graph_segment_begin(graph);
+        TensorId x = node(graph, OP_GELU, (OpParams){{0}}, p, NO_TENSOR);
+        TensorId y = node(graph, OP_GELU, (OpParams){{0}}, x, NO_TENSOR);
+        TensorId to_write = again ? x : out;
+        graph_append(graph, &(NodeParams){.op = OP_COPY,
+                                          .in = (TensorId[]){y},
+                                          .n_in = 1,
+                                          .out = &to_write,
+                                          .n_out = 1,
+                                          .accumulate = again});
+        int n_forward = graph->n_nodes;
+        wf_status status = graph_backward(graph, y, seed);
+        assert_int_equal(status, again ? WF_ERROR_UNSUPPORTED : WF_OK);
+        if (again) assert_non_null(strstr(wf_error_message(), "after it was read"));
+        for (int n = n_forward; n < graph->n_nodes && !again; n++)
+            for (int k = 0; k < graph->nodes[n].n_out; k++)
+                assert_int_not_equal(graph->nodes[n].out[k], out);
+        graph_destroy(graph);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_meet_correctly)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_meet_correctly),
+        cmocka_unit_test(recomputed_gradients_are_the_same_bits),
+        cmocka_unit_test(a_chain_keeps_what_crosses),
+        cmocka_unit_test(what_cannot_be_repeated),
+    };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -153,6 +153,112 @@ static void ignores_and_removes_leftovers(void **state)
     fixture_close(&f);
 }
 
+/* ---- the best one ---- */
+
+static void the_best_stays(void **state)
+{
+    (void)state;
+    wf_evaluation e;
+    wf_progress progress;
+    Fixture f = open_fixture(), resumed = open_fixture();
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best ");
+    assert_latest("best"); /* a run may have nothing else yet */
+    for (int i = 0; i < 2; i++) {
+        steps(&f, 1);
+        must(wf_trainer_save(f.trainer, folder, 1));
+    }
+    assert_names("best step-00000003 ");
+    assert_latest("step-00000003");
+    must(wf_checkpoint_progress(PATH("best"), &progress));
+    assert_int_equal(progress.step, 1);
+    assert_int_equal(progress.best_step, 1);
+    assert_true(progress.best_loss == e.loss);
+    must(wf_checkpoint_progress(folder, &progress));
+    assert_int_equal(progress.step, 3);
+    assert_true(progress.best_loss == e.loss);
+
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best step-00000003 ");
+    assert_latest("best"); /* the newest now */
+    must(wf_trainer_resume(resumed.trainer, folder));
+    assert_same_training(f.trainer, resumed.trainer);
+    fixture_close(&f);
+    fixture_close(&resumed);
+}
+
+static void the_best_is_replaced_whole(void **state)
+{
+    (void)state;
+    char path[192];
+    Fixture f = open_fixture();
+    steps(&f, 1);
+    must(wf_trainer_save_best(f.trainer, folder));
+    must(file_rename(PATH("best"), PATH("best.replaced")));
+    must(folder_make(PATH("best.partial")));
+    assert_latest("best.replaced");
+    must(wf_checkpoint_latest(PATH("best"), path, sizeof path));
+    assert_string_equal(path, PATH("best.replaced"));
+    must(wf_trainer_save(f.trainer, folder, 1));
+    assert_names("best.replaced step-00000001 ");
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best step-00000001 ");
+
+    /* What was being replaced no longer counts beside its successor, whatever its step. */
+    must(wf_trainer_save(f.trainer, PATH("other"), 1));
+    steps(&f, 1);
+    must(wf_trainer_save_best(f.trainer, PATH("other")));
+    must(file_rename(PATH("other/best"), PATH("best.replaced")));
+    assert_latest("step-00000001");
+    must(file_write_atomic(PATH("best/state.json"), "{}", 2));
+    assert_latest("step-00000001"); /* nor one that cannot be read */
+    fixture_close(&f);
+}
+
+static void evaluations_come_due(void **state)
+{
+    (void)state;
+    wf_evaluation e;
+    Fixture f = fixture_open(cpu(), SHAPE_4,
+                             wf_trainer_params(.batch_size = 2, .steps = 5, .eval_every = 2));
+    for (int step = 0; step <= 5; step++) {
+        if (step) steps(&f, 1);
+        bool due = step == 2 || step == 4 || step == 5;
+        assert_int_equal(wf_trainer_evaluation_due(f.trainer), due);
+        assert_int_equal(wf_trainer_done(f.trainer), step == 5);
+        if (step != 4 && due) must(wf_trainer_evaluate(f.trainer, &e));
+        if (step == 4) { /* stopped before it */
+            must(wf_trainer_save(f.trainer, folder, 1));
+            must(wf_trainer_resume(f.trainer, folder));
+            assert_true(wf_trainer_evaluation_due(f.trainer));
+        }
+    }
+    assert_false(wf_trainer_evaluation_due(f.trainer));
+    fixture_close(&f);
+}
+
+static void patience_ends_a_run(void **state)
+{
+    (void)state;
+    wf_evaluation e;
+    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 2));
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    f.trainer->progress.best_loss = e.loss / 2; /* not to be had again */
+    must(wf_trainer_evaluate(f.trainer, &e));
+    assert_false(wf_trainer_done(f.trainer));
+    must(wf_trainer_save(f.trainer, folder, 1));
+    must(wf_trainer_resume(f.trainer, folder));
+    assert_int_equal(f.trainer->progress.since_best, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    assert_true(wf_trainer_done(f.trainer));
+    fixture_close(&f);
+}
+
 /* ---- a disk that is full ---- */
 
 static void set_file_limit(rlim_t bytes)
@@ -416,6 +522,10 @@ int main(void)
         WITH_FOLDER(keeps_the_newest),
         WITH_FOLDER(keeps_what_others_put_there),
         WITH_FOLDER(ignores_and_removes_leftovers),
+        WITH_FOLDER(the_best_stays),
+        WITH_FOLDER(the_best_is_replaced_whole),
+        WITH_FOLDER(evaluations_come_due),
+        WITH_FOLDER(patience_ends_a_run),
         WITH_FOLDER(full_disk_leaves_the_previous),
         WITH_FOLDER(names_what_does_not_fit),
         WITH_FOLDER(names_other_settings),

@@ -46,7 +46,10 @@ static Graph *random_graph(Rng *rng, Region *region)
     TensorId seed = graph_external(graph, "seed", DTYPE_REAL, SHAPE(4, n), region, bytes);
     TensorId live[TENSORS];
     live[0] = graph_parameter(graph, "p", SHAPE(4, n), region, 2 * bytes, gradient);
+    bool segments = rng_below(rng, 2) == 0; /* of recomputation */
     for (int i = 1; i < TENSORS; i++) {
+        if (segments && rng_below(rng, 5) == 0) graph_segment_begin(graph);
+        if (segments && rng_below(rng, 9) == 0) graph_segment_end(graph);
         TensorId a = live[rng_below(rng, (uint64_t)i)], b = live[rng_below(rng, (uint64_t)i)];
         switch (rng_below(rng, 5)) {
         case 0: live[i] = unary(graph, OP_GELU, a); break;

@@ -1,9 +1,9 @@
 /* Training killed at random instants: what it leaves always loads, and continues as if nothing had
  * happened.
  *
- * A child process trains and writes a checkpoint after every step; the parent kills it, again and
- * again, takes up the newest checkpoint, and at the end compares the parameters with those of a run
- * that was never interrupted. */
+ * A child process trains and writes two checkpoints after every step, best and its own; the parent
+ * kills it, again and again, takes up the newest checkpoint, and at the end compares the parameters
+ * with those of a run that was never interrupted. */
 #include "base/clock.h"
 #include "base/files.h"
 
@@ -39,6 +39,7 @@ static int train(const char *folder)
         must(wf_trainer_resume(f.trainer, folder));
     for (int step = 0; step < LAST_STEP; step++) {
         must(wf_trainer_step(f.trainer, NULL));
+        must(wf_trainer_save_best(f.trainer, folder));
         must(wf_trainer_save(f.trainer, folder, 2));
     }
     return 0;
@@ -99,10 +100,11 @@ static int count_leftovers(const char *folder)
 static void killed_training_continues(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/wavefield-test-kill-XXXXXX", path[192];
+    char folder[] = "/tmp/wavefield-test-kill-XXXXXX", path[192], best[64];
     assert_non_null(mkdtemp(folder));
     wf_device *device = open_device();
     Fixture resumed = open_fixture(device), unbroken = open_fixture(device);
+    Fixture again = open_fixture(device);
     Rng rng = {.seed = (uint64_t)getpid()};
     int64_t step = 0;
     int interrupted = 0;
@@ -117,6 +119,10 @@ static void killed_training_continues(void **state)
         wf_model *loaded;
         must(wf_model_load(device, path, &loaded));
         wf_model_destroy(loaded);
+        snprintf(best, sizeof best, "%s/best", folder);
+        must(wf_checkpoint_latest(best, path, sizeof path));
+        must(wf_trainer_resume(again.trainer, path));
+        assert_true(again.trainer->progress.step >= step - 1);
     }
     printf("%d kills, %d of them in the middle of a write, %lld steps\n", KILLS, interrupted,
            (long long)step);
@@ -127,6 +133,7 @@ static void killed_training_continues(void **state)
     must(wf_trainer_save(resumed.trainer, folder, 2));
     assert_int_equal(count_leftovers(folder), 0);
     fixture_close(&resumed);
+    fixture_close(&again);
     fixture_close(&unbroken);
     wf_device_close(device);
     char command[128];

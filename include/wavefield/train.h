@@ -6,6 +6,7 @@
 #ifndef WAVEFIELD_TRAIN_H
 #define WAVEFIELD_TRAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,13 @@ typedef struct wf_trainer_params {
     double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 50 and 1 */
     uint64_t seed;            /* of dropout and of the order of the data */
     const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
+    bool recompute;           /* keep only what crosses from layer to layer and compute the rest of
+                                 the activations again in the backward pass: less memory, the work
+                                 of another forward pass, the same bits */
+    int64_t eval_every; /* steps between evaluations (wf_trainer_evaluation_due); 0: only after
+                           the last */
+    int64_t patience;   /* evaluations without a better loss that end the run
+                           (wf_trainer_done); 0: no limit */
 } wf_trainer_params;
 /* Defaults first: wf_trainer_params(.steps = 2000). */
 #define wf_trainer_params(...)                                                                     \
@@ -49,6 +57,7 @@ typedef struct wf_step_stats {
     double gradient_norm; /* before clipping */
     double learning_rate; /* of this step */
     int64_t tokens;       /* trained on in this step */
+    int64_t total_tokens; /* and in all steps up to it */
 } wf_step_stats;
 
 /* Plans training of `model` on `data`; both are borrowed and must outlive the trainer. The memory
@@ -66,8 +75,18 @@ typedef struct wf_progress {
     int64_t tokens;      /* trained on so far */
     double best_loss;    /* the lowest that wf_trainer_evaluate found; 0: none yet */
     int64_t best_step;   /* and after which step */
+    int64_t since_best;  /* evaluations since then */
+    int64_t evaluated;   /* the step of the last evaluation; 0: none yet */
 } wf_progress;
 WF_API void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress);
+
+/* Whether the run is over: all steps are done, or patience is spent. */
+WF_API bool wf_trainer_done(const wf_trainer *trainer);
+
+/* Whether the last step is one to evaluate after (every eval_every-th, and the last), was not
+ * evaluated yet, and there is held-out data to do it on. Also true right after resuming a run that
+ * was stopped before its evaluation. */
+WF_API bool wf_trainer_evaluation_due(const wf_trainer *trainer);
 
 /* One optimizer step. WF_ERROR_NUMERIC when the loss or a gradient is not finite: the message names
  * the step and the first bad tensor, and the parameters are those of the step before. */
@@ -88,6 +107,11 @@ WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
  * Killing the process at any instant leaves the previous checkpoint loadable. */
 WF_API wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep);
 
+/* Writes the same as the folder `best` under `folder`, in place of the one there is. For a trainer
+ * whose last evaluation is its best so far (best_step is step). wf_checkpoint_latest() and
+ * wf_trainer_resume() see it as any other checkpoint; wf_trainer_save() never removes it. */
+WF_API wf_status wf_trainer_save_best(const wf_trainer *trainer, const char *folder);
+
 /* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
  * itself). The trainer must have been created with the same configuration, data and parameters:
  * what differs is named. */
@@ -100,6 +124,9 @@ WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t siz
 /* The settings a checkpoint (found as above) was trained with: what wf_trainer_create needs to
  * resume it. */
 WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings);
+
+/* Where the training stood that a checkpoint (found as above) was written in. */
+WF_API wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress);
 
 /* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is
  * held out (its first token then only serves as context). Windows of `length` tokens (0:

@@ -149,7 +149,7 @@ static wf_status create(Device *device, StepBench *bench)
     wf_status status = wf_model_create(device, config, 1, &bench->model);
     wf_config_destroy(config);
     TRY(status);
-    ProgramsParams params = {BATCH, TOKENS, FIELD_SCAN};
+    ProgramsParams params = {BATCH, TOKENS, FIELD_SCAN, false};
     TRY(programs_plan(&bench->programs, bench->model, &params));
     TRY(programs_allocate(&bench->programs, bench->model, rates));
     TRY(load_batch(bench));

@@ -91,7 +91,7 @@ static wf_status create(ModelCase *this)
 
     const Layout *layout = &this->model->layout;
     TRY(sequence_create(layout, &device->limits, "gradients", &this->gradients));
-    PassParams params = {BATCH, TOKENS, this->evaluator, &this->gradients};
+    PassParams params = {BATCH, TOKENS, this->evaluator, &this->gradients, false};
     TRY(pass_plan(&this->pass, this->model, &params));
     TRY(sequence_allocate(&this->gradients, device));
     return pass_allocate(&this->pass, this->model);

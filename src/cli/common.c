@@ -41,9 +41,9 @@ wf_status model_open(wf_device *device, const char *folder, wf_model **out)
     if (!config) return fail(WF_ERROR_MEMORY, "out of memory for a path");
     bool finished = file_exists(config);
     free(config);
-    if (finished || !folder_exists(folder)) return wf_model_load(device, folder, out);
-    if (!wf_checkpoint_latest(folder, newest, sizeof newest))
+    if (!finished && !wf_checkpoint_latest(folder, newest, sizeof newest))
         return wf_model_load(device, newest, out);
+    if (finished || !folder_exists(folder)) return wf_model_load(device, folder, out);
     return fail(WF_ERROR_IO, "%s holds neither a model (config.json) nor a checkpoint", folder);
 }
 

@@ -15,6 +15,10 @@ extern const Subcommand command_devices, command_info, command_train, command_ev
 #define OPTION_DEVICE(values)                                                                      \
     OPTION(values, device, "device", TEXT, "NAME", "auto",                                         \
            "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices")
+#define OPTION_MODEL(values)                                                                       \
+    OPTION_REQUIRED(values, model, "model", TEXT, "DIR",                                           \
+                    "a model's folder, or a training folder: its finished model, before that its " \
+                    "newest checkpoint; OUT/best of a training is its best")
 #define OPTION_EVALUATOR(values)                                                                   \
     OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto",                                   \
            "how the field propagates: auto, scan, fft or direct")

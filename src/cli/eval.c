@@ -76,7 +76,7 @@ static int run(const void *values)
 }
 
 static const Option options[] = {
-    OPTION_REQUIRED(EvalValues, model, "model", TEXT, "DIR", "the model's folder"),
+    OPTION_MODEL(EvalValues),
     OPTION_REQUIRED(EvalValues, data, "data", LIST, "FILE|DIR ...",
                     "text, .jsonl, .bin shards, or a folder of shards: of its val shards, if any"),
     OPTION_TEXT_FIELD(EvalValues),

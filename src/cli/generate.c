@@ -55,7 +55,7 @@ static int run(const void *values)
 }
 
 static const Option options[] = {
-    OPTION_REQUIRED(GenerateValues, model, "model", TEXT, "DIR", "the model's folder"),
+    OPTION_MODEL(GenerateValues),
     OPTION(GenerateValues, prompt, "prompt", TEXT, "TEXT", "", "what the text begins with"),
     OPTION(GenerateValues, max_tokens, "max-tokens", COUNT, "N", "256",
            "tokens to generate; ends at the model's max_seq_len too"),

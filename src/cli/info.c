@@ -12,6 +12,7 @@ typedef struct InfoValues {
     const char *model, *config, *device, *evaluator;
     TextList set;
     int64_t batch_size, sequence_length;
+    bool recompute;
 } InfoValues;
 
 /* Of a model folder, or of the newest checkpoint in a training folder. */
@@ -68,7 +69,10 @@ static wf_status print_training(wf_device *device, const wf_config *config, cons
     int64_t tokens = v->sequence_length > 0 ? v->sequence_length : config->max_seq_len;
     TRY(model_evaluator(config, v->evaluator, &evaluator));
     print_work(config, evaluator, tokens);
-    TRY(training_memory(device, config, v->batch_size, tokens, v->evaluator, &m));
+    TRY(training_memory(device, config,
+                        wf_trainer_params(.batch_size = v->batch_size, .sequence_length = tokens,
+                                          .evaluator = v->evaluator, .recompute = v->recompute),
+                        &m));
     printf("training    %s at batch %lld x %lld: parameters %s, gradients %s, moments %s, "
            "activations %s, inputs %s\n",
            BYTES_TEXT(m.total), (long long)v->batch_size, (long long)tokens,
@@ -158,6 +162,8 @@ static const Option options[] = {
     OPTION(InfoValues, batch_size, "batch-size", COUNT, "N", "8", "for the memory plan"),
     OPTION(InfoValues, sequence_length, "sequence-length", COUNT, "N", NULL,
            "for the memory plan (default: max_seq_len)"),
+    OPTION(InfoValues, recompute, "recompute", FLAG, NULL, NULL,
+           "for the memory plan: as of wavefield train"),
     OPTION_EVALUATOR(InfoValues),
     OPTION_DEVICE(InfoValues),
 };

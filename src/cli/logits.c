@@ -120,7 +120,7 @@ static int run(const void *values)
 }
 
 static const Option options[] = {
-    OPTION_REQUIRED(LogitsValues, model, "model", TEXT, "DIR", "the model's folder"),
+    OPTION_MODEL(LogitsValues),
     OPTION(LogitsValues, tokens, "tokens", TEXT, "N,N,...", NULL, "the tokens"),
     OPTION(LogitsValues, tokens_file, "tokens-file", TEXT, "FILE", NULL,
            "a text file of tokens, separated by commas or white space"),

@@ -88,16 +88,19 @@ static wf_status append(Metrics *metrics, json_t *line)
 wf_status metrics_step(Metrics *metrics, const wf_step_stats *s, double seconds)
 {
     return append(metrics,
-                  json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:f}", "step", (json_int_t)s->step,
+                  json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:f}", "step", (json_int_t)s->step,
                             "loss", s->loss, "accuracy", s->accuracy, "gradient_norm",
                             s->gradient_norm, "learning_rate", s->learning_rate, "tokens",
-                            (json_int_t)s->tokens, "seconds", seconds));
+                            (json_int_t)s->tokens, "total_tokens", (json_int_t)s->total_tokens,
+                            "seconds", seconds));
 }
 
-wf_status metrics_evaluation(Metrics *metrics, int64_t step, const wf_evaluation *e)
+wf_status metrics_evaluation(Metrics *metrics, const wf_progress *at, const wf_evaluation *e)
 {
-    return append(metrics, json_pack("{s:I, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)step,
-                                     "held_out_loss", e->loss, "held_out_perplexity", e->perplexity,
-                                     "held_out_accuracy", e->accuracy, "held_out_bits_per_byte",
-                                     e->bits_per_byte, "held_out_tokens", (json_int_t)e->tokens));
+    return append(metrics,
+                  json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)at->step,
+                            "held_out_loss", e->loss, "held_out_perplexity", e->perplexity,
+                            "held_out_accuracy", e->accuracy, "held_out_bits_per_byte",
+                            e->bits_per_byte, "held_out_tokens", (json_int_t)e->tokens,
+                            "total_tokens", (json_int_t)at->tokens));
 }

@@ -4,6 +4,7 @@
 #include "cli/data.h"
 #include "cli/metrics.h"
 #include "cli/progress.h"
+#include "cli/tensorboard.h"
 #include "train/programs.h"
 
 #include <signal.h>
@@ -16,8 +17,8 @@ typedef struct TrainValues {
     TextList set, data, eval_data;
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed, tokenizer_size;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
-    int64_t eval_every, save_every, keep, log_every;
-    bool resume;
+    int64_t eval_every, patience, save_every, keep, log_every;
+    bool resume, recompute, tensorboard;
 } TrainValues;
 
 typedef struct TrainRun {
@@ -29,6 +30,7 @@ typedef struct TrainRun {
     wf_trainer_params settings;
     int64_t held_out; /* tokens */
     Metrics *metrics;
+    EventFile *events; /* NULL: not wanted */
     Progress progress;
 } TrainRun;
 
@@ -36,11 +38,22 @@ typedef struct TrainRun {
 
 static volatile sig_atomic_t stop_asked;
 
-/* The first signal lets the step finish; the second one ends the process. */
+/* The first signal lets the step finish; a second one, of either kind, ends the process. */
 static void ask_to_stop(int signal_number)
 {
+    (void)signal_number;
     stop_asked = 1;
-    signal(signal_number, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
+/* A file that grows beyond the limit of its process is an error like a full disk. */
+static void handle_signals(void)
+{
+    struct sigaction stop = {.sa_handler = ask_to_stop}, ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 /* ---- preparation ---- */
@@ -119,12 +132,15 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->weight_decay >= 0) settings->weight_decay = v->weight_decay;
     if (v->clip >= 0) settings->clip = v->clip;
     if (v->evaluator) settings->evaluator = v->evaluator;
+    if (v->recompute) settings->recompute = true;
+    if (v->eval_every >= 0) settings->eval_every = v->eval_every;
+    if (v->patience >= 0) settings->patience = v->patience;
 }
 
 static wf_status begin_new(TrainRun *run)
 {
     char newest[4096];
-    run->settings = *wf_trainer_params();
+    run->settings = *wf_trainer_params(.eval_every = 500);
     apply_options(run->values, &run->settings);
     if (!wf_checkpoint_latest(run->values->out, newest, sizeof newest))
         return fail(WF_ERROR_ARGUMENT,
@@ -172,7 +188,8 @@ static wf_status begin(TrainRun *run)
     wf_trainer_settings(run->trainer, &run->settings);
     wf_trainer_progress(run->trainer, &progress);
     progress_begin(&run->progress, v->log_every, run->settings.steps);
-    return metrics_open(v->out, progress.step, &run->metrics);
+    TRY(metrics_open(v->out, progress.step, &run->metrics));
+    return v->tensorboard ? events_open(v->out, progress.step, &run->events) : WF_OK;
 }
 
 static wf_status print_summary(TrainRun *run)
@@ -188,8 +205,7 @@ static wf_status print_summary(TrainRun *run)
     wf_trainer_progress(run->trainer, &progress);
     wf_dataset_size(run->data, &training, &run->held_out, NULL);
     TRY(wf_config_parameters(config, &parameters));
-    TRY(training_memory(run->device, config, s->batch_size, s->sequence_length, s->evaluator,
-                        &memory));
+    TRY(training_memory(run->device, config, s, &memory));
     printf("model   %s, %s parameters, vocabulary of %lld (%s)\n",
            run->values->config ? run->values->config : run->values->out, COUNT_TEXT(parameters),
            (long long)config_integer(config, "vocab_size"),
@@ -210,18 +226,24 @@ static wf_status print_summary(TrainRun *run)
 
 /* ---- the run ---- */
 
-static wf_status evaluate(TrainRun *run, int64_t step)
+/* Evaluates where it is time, and keeps the best. */
+static wf_status evaluate_if_due(TrainRun *run)
 {
     wf_evaluation e;
-    if (run->held_out == 0) return WF_OK;
+    wf_progress progress;
+    if (!wf_trainer_evaluation_due(run->trainer)) return WF_OK;
     TRY(wf_trainer_evaluate(run->trainer, &e));
+    wf_trainer_progress(run->trainer, &progress);
     progress_break(&run->progress);
-    printf("step %lld: held-out loss %.4f  perplexity %.3f  accuracy %.2f %%", (long long)step,
-           e.loss, e.perplexity, 100 * e.accuracy);
+    printf("step %lld: held-out loss %.4f  perplexity %.3f  accuracy %.2f %%",
+           (long long)progress.step, e.loss, e.perplexity, 100 * e.accuracy);
     if (e.bits_per_byte > 0) printf("  bits per byte %.4f", e.bits_per_byte);
     putchar('\n');
     fflush(stdout);
-    return metrics_evaluation(run->metrics, step, &e);
+    TRY(metrics_evaluation(run->metrics, &progress, &e));
+    TRY(events_evaluation(run->events, progress.step, &e));
+    if (progress.best_step != progress.step) return WF_OK;
+    return wf_trainer_save_best(run->trainer, run->values->out);
 }
 
 static bool is_due(int64_t step, int64_t every)
@@ -229,45 +251,66 @@ static bool is_due(int64_t step, int64_t every)
     return every > 0 && step % every == 0;
 }
 
-static wf_status run_steps(TrainRun *run, int64_t *step)
+static wf_status run_steps(TrainRun *run)
 {
     const TrainValues *v = run->values;
-    while (*step < run->settings.steps && !stop_asked) {
+    if (!stop_asked) TRY(evaluate_if_due(run)); /* one that a stop left out */
+    while (!wf_trainer_done(run->trainer) && !stop_asked) {
         wf_step_stats stats;
         double start = clock_seconds();
         TRY(wf_trainer_step(run->trainer, &stats));
         double seconds = clock_seconds() - start;
-        *step = stats.step;
         progress_step(&run->progress, &stats, seconds);
         TRY(metrics_step(run->metrics, &stats, seconds));
-        bool last = *step == run->settings.steps || stop_asked;
-        if (!last && is_due(*step, v->eval_every)) TRY(evaluate(run, *step));
-        if (!last && is_due(*step, v->save_every))
+        TRY(events_step(run->events, &stats, seconds));
+        if (stop_asked) break;
+        TRY(evaluate_if_due(run));
+        if (!wf_trainer_done(run->trainer) && is_due(stats.step, v->save_every))
             TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
     }
     return WF_OK;
 }
 
-static wf_status train_model(TrainRun *run)
+static void print_best(const char *out)
+{
+    char path[4096];
+    wf_progress best;
+    if (snprintf(path, sizeof path, "%s/best", out) >= (int)sizeof path) return;
+    if (wf_checkpoint_progress(path, &best)) return;
+    printf("best after step %lld: held-out loss %.4f, in %s\n", (long long)best.step,
+           best.best_loss, path);
+}
+
+static wf_status finish_run(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_progress progress;
+    if (wf_trainer_done(run->trainer))
+        TRY(evaluate_if_due(run)); /* where the last step was told to stop */
+    wf_trainer_progress(run->trainer, &progress);
+    TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
+    if (!wf_trainer_done(run->trainer)) {
+        printf("stopped after step %lld and saved in %s; --resume continues\n",
+               (long long)progress.step, v->out);
+        return WF_OK;
+    }
+    TRY(wf_model_save(run->model, v->out));
+    if (progress.step < run->settings.steps)
+        printf("ended after step %lld: no better held-out loss in %lld evaluations\n",
+               (long long)progress.step, (long long)progress.since_best);
+    printf("saved in %s\n", v->out);
+    print_best(v->out);
+    return WF_OK;
+}
+
+static wf_status train_model(TrainRun *run)
+{
     TRY(begin(run));
     TRY(print_summary(run));
-    wf_trainer_progress(run->trainer, &progress);
-    int64_t step = progress.step;
-    wf_status status = run_steps(run, &step);
+    wf_status status = run_steps(run);
     progress_break(&run->progress);
     TRY(status);
-    if (!stop_asked) TRY(evaluate(run, step));
-    TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
-    TRY(wf_model_save(run->model, v->out));
-    if (step < run->settings.steps)
-        printf("stopped after step %lld and saved in %s; --resume continues\n", (long long)step,
-               v->out);
-    else
-        printf("saved in %s\n", v->out);
-    return WF_OK;
+    return finish_run(run);
 }
 
 static void name_last_checkpoint(const TrainValues *v)
@@ -288,11 +331,10 @@ static int run(const void *values)
         return usage_error("train", "--resume takes the configuration of the run it continues: "
                                     "leave --set and --tokenizer out");
     TrainRun train = {.values = v};
-    struct sigaction action = {.sa_handler = ask_to_stop};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    handle_signals();
     int exit_status = finish("train", train_model(&train));
     if (exit_status && train.trainer) name_last_checkpoint(v);
+    events_close(train.events);
     metrics_close(train.metrics);
     wf_trainer_destroy(train.trainer);
     wf_dataset_destroy(train.data);
@@ -311,7 +353,8 @@ static const Option options[] = {
            "held-out data (default: the val shards of a folder, else --held-out)"),
     OPTION_TEXT_FIELD(TrainValues),
     OPTION_REQUIRED(TrainValues, out, "out", TEXT, "DIR",
-                    "folder for checkpoints, metrics.jsonl and the finished model"),
+                    "folder for checkpoints, metrics.jsonl, the best checkpoint (DIR/best) and the "
+                    "finished model"),
     OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE|DIR", NULL,
            "byte, char, sentencepiece-bpe, sentencepiece-unigram, a tokenizer.json or .model, or a "
            "folder with one (default: that beside the shards, else the configuration's type, else "
@@ -343,8 +386,10 @@ static const Option options[] = {
            "largest global gradient norm, 0: none (default: 1)"),
     OPTION(TrainValues, seed, "seed", INTEGER, "N", NULL,
            "of initial values, data order and dropout (default: 0)"),
-    OPTION(TrainValues, eval_every, "eval-every", INTEGER, "N", "500",
-           "steps between evaluations on the held-out text; 0: only at the end"),
+    OPTION(TrainValues, eval_every, "eval-every", INTEGER, "N", NULL,
+           "steps between evaluations on the held-out text; 0: only at the end (default: 500)"),
+    OPTION(TrainValues, patience, "patience", INTEGER, "N", NULL,
+           "end the run after N evaluations without a better loss; 0: never (default: 0)"),
     OPTION(TrainValues, save_every, "save-every", INTEGER, "N", "500",
            "steps between checkpoints; 0: only at the end"),
     OPTION(TrainValues, keep, "keep", INTEGER, "N", "2", "checkpoints to keep; 0: all"),
@@ -352,6 +397,11 @@ static const Option options[] = {
            "steps a line where the output is not a terminal"),
     OPTION(TrainValues, resume, "resume", FLAG, NULL, NULL,
            "continue the run in DIR, to the bit as if it had not stopped"),
+    OPTION(TrainValues, tensorboard, "tensorboard", FLAG, NULL, NULL,
+           "write event files for TensorBoard into DIR too"),
+    OPTION(TrainValues, recompute, "recompute", FLAG, NULL, NULL,
+           "keep less for the backward pass and compute it again: less memory, more work, the same "
+           "bits"),
     OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
            "how the field propagates: auto, scan, fft or direct (default: auto)"),
     OPTION_DEVICE(TrainValues),
@@ -361,7 +411,7 @@ const Subcommand command_train = {
     .name = "train",
     .summary = "train a model on text or tokens",
     .details = "An interrupt finishes the step, saves a checkpoint and ends; --resume goes on from "
-               "it.",
+               "it. A second one ends at once; what was saved before stays whole.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .values_size = sizeof(TrainValues),

@@ -1,5 +1,6 @@
 #include "graph/autodiff.h"
 
+#include "graph/recompute.h"
 #include "graph/rules.h"
 
 #include <stdio.h>
@@ -107,6 +108,12 @@ TensorId autodiff_arrived(Autodiff *autodiff, TensorId output)
     return view_of_gradient(autodiff->graph, slot->gradient, output);
 }
 
+TensorId autodiff_value(Autodiff *autodiff, TensorId tensor)
+{
+    if (!autodiff->recompute) return tensor;
+    return recompute_value(autodiff->recompute, autodiff->graph, tensor);
+}
+
 bool autodiff_wanted(const Autodiff *autodiff, TensorId input)
 {
     if (input == NO_TENSOR) return false;
@@ -185,24 +192,36 @@ void autodiff_pass(Autodiff *autodiff, TensorId input, TensorId gradient)
     append(autodiff->graph, OP_COPY, (OpParams){{0}}, &gradient, 1, target, accumulate & 1u);
 }
 
+static void walk(Autodiff *autodiff)
+{
+    Graph *graph = autodiff->graph;
+    for (int n = graph->n_nodes - 1; n >= 0 && !graph->status; n--) {
+        const OpRule *rule = op_rule(graph->nodes[n].op);
+        if (!rule->gradient) continue;
+        autodiff->node = n;
+        graph_scope(graph, "%s", graph->nodes[n].scope);
+        rule->gradient(autodiff, n);
+    }
+}
+
 wf_status graph_backward(Graph *graph, TensorId output, TensorId seed)
 {
     TRY(graph_status(graph));
+    graph_segment_end(graph);
     Autodiff autodiff = {.graph = graph, .n_slots = graph->n_tensors};
+    TRY(recompute_create(graph, &autodiff.recompute));
     autodiff.slots = malloc((size_t)int64_max(autodiff.n_slots, 1) * sizeof(GradientSlot));
-    if (!autodiff.slots) return fail(WF_ERROR_MEMORY, "out of memory for the backward graph");
+    if (!autodiff.slots) {
+        recompute_destroy(autodiff.recompute);
+        return fail(WF_ERROR_MEMORY, "out of memory for the backward graph");
+    }
     for (int i = 0; i < autodiff.n_slots; i++)
         autodiff.slots[i] = (GradientSlot){.gradient = NO_TENSOR};
     if (output != NO_TENSOR)
         autodiff.slots[output] = (GradientSlot){.gradient = seed, .whole = true};
 
-    for (int n = graph->n_nodes - 1; n >= 0 && !graph->status; n--) {
-        const OpRule *rule = op_rule(graph->nodes[n].op);
-        if (!rule->gradient) continue;
-        autodiff.node = n;
-        graph_scope(graph, "%s", graph->nodes[n].scope);
-        rule->gradient(&autodiff, n);
-    }
+    walk(&autodiff);
     free(autodiff.slots);
+    recompute_destroy(autodiff.recompute);
     return graph_status(graph);
 }

@@ -5,7 +5,10 @@
  * two ways: by a node that writes them (autodiff_target gives it the tensor and says whether to
  * add), or, where the gradient passes unchanged, by sharing a tensor (autodiff_pass).
  *
- * Gradients of parameters are always added into their external tensors. */
+ * Gradients of parameters are always added into their external tensors.
+ *
+ * A rule reads a forward tensor under the name autodiff_value() gives it: in a segment of
+ * recomputation it is another tensor, whose nodes are appended when it is first asked for. */
 #ifndef GRAPH_AUTODIFF_H
 #define GRAPH_AUTODIFF_H
 
@@ -15,7 +18,8 @@ typedef struct Autodiff {
     Graph *graph;
     struct GradientSlot *slots; /* one a forward tensor */
     int n_slots;
-    int node; /* the forward node whose rule runs */
+    int node;                    /* the forward node whose rule runs */
+    struct Recompute *recompute; /* NULL: no node is in a segment */
 } Autodiff;
 
 /* Appends the backward nodes of everything before. The graph's last node must be an OP_HEAD_LOSS
@@ -26,6 +30,9 @@ wf_status graph_backward(Graph *graph, TensorId output, TensorId seed);
 
 /* The gradient of a tensor the node wrote, or NO_TENSOR where none arrived. */
 TensorId autodiff_arrived(Autodiff *autodiff, TensorId output);
+
+/* The tensor that holds the value of a forward tensor of the node now; others pass unchanged. */
+TensorId autodiff_value(Autodiff *autodiff, TensorId tensor);
 
 /* Does a gradient flow to this input? */
 bool autodiff_wanted(const Autodiff *autodiff, TensorId input);

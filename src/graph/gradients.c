@@ -3,12 +3,13 @@
 #include "graph/rules.h"
 
 /* Appends a backward op whose output k is the gradient of forward tensor `of[k]` (NO_TENSOR: skip).
- * Does nothing when none of them is wanted. */
+ * Forward tensors among `in` are read where their values are now. Does nothing when no gradient is
+ * wanted. */
 static wf_status backward(Autodiff *autodiff, Op op, OpParams params, const TensorId *in, int n_in,
                           const TensorId *of, int n_out)
 {
     uint32_t accumulate = 0, skip = 0;
-    TensorId out[NODE_MAX_OUT];
+    TensorId out[NODE_MAX_OUT], value[NODE_MAX_IN];
     bool any = false;
     for (int k = 0; k < n_out; k++) {
         out[k] = autodiff_target(autodiff, of[k], k, &accumulate);
@@ -16,9 +17,10 @@ static wf_status backward(Autodiff *autodiff, Op op, OpParams params, const Tens
         any |= out[k] != NO_TENSOR;
     }
     if (!any) return autodiff->graph->status;
+    for (int k = 0; k < n_in; k++) value[k] = autodiff_value(autodiff, in[k]);
     graph_append(autodiff->graph, &(NodeParams){.op = op,
                                                 .params = params,
-                                                .in = in,
+                                                .in = value,
                                                 .n_in = n_in,
                                                 .out = out,
                                                 .n_out = n_out,

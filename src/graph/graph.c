@@ -52,6 +52,16 @@ void graph_scope(Graph *graph, const char *format, ...)
     va_end(arguments);
 }
 
+void graph_segment_begin(Graph *graph)
+{
+    graph->segment = ++graph->n_segments;
+}
+
+void graph_segment_end(Graph *graph)
+{
+    graph->segment = 0;
+}
+
 static TensorId add_tensor(Graph *graph, const char *name, DType dtype, Shape shape)
 {
     if (graph->status) return NO_TENSOR;
@@ -187,6 +197,7 @@ int graph_append(Graph *graph, const NodeParams *params)
                  .n_in = params->n_in,
                  .n_out = params->n_out,
                  .accumulate = params->accumulate | rule->adds_outputs,
+                 .segment = graph->segment,
                  .scope = strdup(graph->scope)};
     bool fits = params->n_in <= NODE_MAX_IN && params->n_out <= NODE_MAX_OUT;
     if (!node.scope || !fits ||

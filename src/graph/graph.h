@@ -49,6 +49,7 @@ typedef struct Node {
     TensorId out[NODE_MAX_OUT]; /* NO_TENSOR: optional output not wanted */
     uint32_t accumulate;        /* bit k: out[k] is added to, not overwritten */
     char *scope;                /* where in the model: "layers.3.attention" */
+    int segment;                /* of recomputation, from 1 on; 0: in none */
 } Node;
 
 typedef struct Graph {
@@ -57,6 +58,8 @@ typedef struct Graph {
     Node *nodes;
     int n_nodes, node_capacity;
     char scope[96]; /* names given to new nodes and tensors */
+    int segment;    /* given to new nodes */
+    int n_segments;
     wf_status status;
     char *message; /* of the first failure */
 } Graph;
@@ -69,6 +72,11 @@ wf_status graph_status(const Graph *graph);
 
 /* Sets the scope, printf-like; new nodes and activations are named under it. */
 void graph_scope(Graph *graph, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Nodes appended from here on are one segment, until the next begins or it ends: what they make is
+ * not kept for the backward pass but computed again in it (graph/recompute.h). */
+void graph_segment_begin(Graph *graph);
+void graph_segment_end(Graph *graph);
 
 TensorId graph_external(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
                         int64_t region_offset);

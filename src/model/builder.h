@@ -61,6 +61,7 @@ typedef struct Builder {
     ModelInputs *inputs;
     FieldEvaluator evaluator;
     bool training;       /* dropout is active */
+    bool recompute;      /* each layer is a segment of recomputation (graph/recompute.h) */
     StreamState *stream; /* NULL: whole sequences from position 0 */
     bool stream_start;   /* this graph begins at position 0: the spectral gate is computed */
 

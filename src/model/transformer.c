@@ -41,11 +41,13 @@ static TensorId mix(Builder *b, TensorId x, int layer)
     return wave_attention(b, x, layer);
 }
 
+/* An interference module belongs to the layer it follows. */
 TensorId transformer_hidden(Builder *b)
 {
     const Config *config = b->config;
     TensorId x = layer_dropout(b, embed(b));
     for (int layer = 0; layer < config->num_layers; layer++) {
+        if (b->recompute) graph_segment_begin(b->graph);
         TensorId y = mix(b, normalise(b, x, layer, "norm1"), layer);
         x = layer_elementwise(b, OP_ADD, LAYER_IN(x, layer_dropout(b, y)));
         y = feed_forward(b, normalise(b, x, layer, "norm2"), layer);
@@ -55,6 +57,7 @@ TensorId transformer_hidden(Builder *b)
         if (interval > 0 && (layer + 1) % interval == 0)
             x = interference(b, x, (int)((layer + 1) / interval) - 1);
     }
+    graph_segment_end(b->graph);
     graph_scope(b->graph, "norm");
     x = layer_norm(b, x, "norm");
     graph_scope(b->graph, "head");

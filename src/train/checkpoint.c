@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include "base/files.h"
+#include "train/state.h"
 #include "wavefield/train.h"
 
 #include <inttypes.h>
@@ -19,21 +20,36 @@ static wf_status out_of_memory(void)
     return fail(WF_ERROR_MEMORY, "out of memory for the name of a checkpoint");
 }
 
-/* "folder/step-00000012SUFFIX"; NULL: out of memory. */
-static char *step_path(const char *folder, int64_t step, const char *suffix)
+/* "folder/NAMESUFFIX"; NULL: out of memory. */
+static char *suffixed_path(const char *folder, const char *name, const char *suffix)
 {
-    char name[64];
-    snprintf(name, sizeof name, "step-%08" PRId64 "%s", step, suffix);
-    return path_join(folder, name);
+    char text[64];
+    snprintf(text, sizeof text, "%s%s", name, suffix);
+    return path_join(folder, text);
 }
 
-/* Is `name` that of a step with this suffix? */
-static bool parse_name(const char *name, const char *suffix, int64_t *step)
+const char *checkpoint_name(int64_t step, CheckpointName *name)
 {
-    char canonical[64];
+    snprintf(name->text, sizeof name->text, "step-%08" PRId64, step);
+    return name->text;
+}
+
+static bool parse_step(const char *name, int64_t *step)
+{
+    CheckpointName canonical;
     if (sscanf(name, "step-%18" SCNd64, step) != 1 || *step < 0) return false;
-    snprintf(canonical, sizeof canonical, "step-%08" PRId64 "%s", *step, suffix);
-    return strcmp(name, canonical) == 0;
+    return strcmp(name, checkpoint_name(*step, &canonical)) == 0;
+}
+
+/* Is `entry` a checkpoint's name with this suffix? */
+static bool parse_name(const char *entry, const char *suffix, CheckpointName *name)
+{
+    int64_t step;
+    size_t length = strlen(entry), tail = strlen(suffix);
+    if (length < tail || length - tail >= sizeof name->text) return false;
+    if (strcmp(entry + length - tail, suffix) != 0) return false;
+    snprintf(name->text, sizeof name->text, "%.*s", (int)(length - tail), entry);
+    return strcmp(name->text, CHECKPOINT_BEST) == 0 || parse_step(name->text, &step);
 }
 
 static bool is_ours(const char *name)
@@ -60,9 +76,10 @@ static bool holds_only_ours(const char *path)
 /* ---- removing ---- */
 
 /* Renames first, so that a half-removed checkpoint never bears the name of a whole one. */
-static wf_status remove_checkpoint(const char *folder, int64_t step, const char *suffix)
+static wf_status remove_checkpoint(const char *folder, const char *name, const char *suffix)
 {
-    char *path = step_path(folder, step, suffix), *removed = step_path(folder, step, REMOVED);
+    char *path = suffixed_path(folder, name, suffix);
+    char *removed = suffixed_path(folder, name, REMOVED);
     wf_status status = path && removed ? WF_OK : out_of_memory();
     if (!status && folder_exists(path) && holds_only_ours(path)) {
         status = file_rename(path, removed);
@@ -73,20 +90,23 @@ static wf_status remove_checkpoint(const char *folder, int64_t step, const char 
     return status;
 }
 
-static wf_status remove_leftover(const char *folder, const char *name)
+/* Does the checkpoint that was to replace NAME.replaced stand? */
+static bool successor_stands(const char *folder, const char *name)
 {
-    int64_t step;
-    bool unfinished = parse_name(name, PARTIAL, &step) || parse_name(name, REMOVED, &step);
-    bool replaced = parse_name(name, REPLACED, &step);
-    if (!unfinished && !replaced) return WF_OK;
-    if (replaced) {
-        char *successor = step_path(folder, step, "");
-        if (!successor) return out_of_memory();
-        bool stands = folder_exists(successor);
-        free(successor);
-        return stands ? remove_checkpoint(folder, step, REPLACED) : WF_OK;
-    }
-    char *path = path_join(folder, name);
+    char *successor = suffixed_path(folder, name, "");
+    bool stands = successor && folder_exists(successor);
+    free(successor);
+    return stands;
+}
+
+static wf_status remove_leftover(const char *folder, const char *entry)
+{
+    CheckpointName name;
+    if (parse_name(entry, REPLACED, &name))
+        return successor_stands(folder, name.text) ? remove_checkpoint(folder, name.text, REPLACED)
+                                                   : WF_OK;
+    if (!parse_name(entry, PARTIAL, &name) && !parse_name(entry, REMOVED, &name)) return WF_OK;
+    char *path = path_join(folder, entry);
     if (!path) return out_of_memory();
     wf_status status = folder_remove(path, FILES, N_FILES);
     free(path);
@@ -111,15 +131,17 @@ wf_status checkpoint_prune(const char *folder, int64_t step, int keep)
     int64_t *steps = malloc((size_t)(list.count + 1) * sizeof *steps);
     wf_status status = steps ? WF_OK : out_of_memory();
     int count = 0;
+    CheckpointName name;
     for (int i = 0; i < list.count && !status; i++) {
         int64_t at = 0;
-        if (!parse_name(list.names[i], "", &at)) continue;
+        if (!parse_step(list.names[i], &at)) continue;
         int place = count++; /* sorted, oldest first: names of more than 8 digits sort otherwise */
         for (; place > 0 && steps[place - 1] > at; place--) steps[place] = steps[place - 1];
         steps[place] = at;
     }
     for (int i = 0; i < count - keep && !status; i++)
-        if (steps[i] != step) status = remove_checkpoint(folder, steps[i], "");
+        if (steps[i] != step)
+            status = remove_checkpoint(folder, checkpoint_name(steps[i], &name), "");
     free(steps);
     folder_list_destroy(&list);
     return status;
@@ -127,11 +149,11 @@ wf_status checkpoint_prune(const char *folder, int64_t step, int keep)
 
 /* ---- writing ---- */
 
-wf_status checkpoint_begin(const char *folder, int64_t step, char **partial)
+wf_status checkpoint_begin(const char *folder, const char *name, char **partial)
 {
     TRY(folder_make(folder));
     TRY(remove_leftovers(folder));
-    char *path = step_path(folder, step, PARTIAL);
+    char *path = suffixed_path(folder, name, PARTIAL);
     if (!path) return out_of_memory();
     wf_status status = folder_make(path);
     if (status) {
@@ -142,14 +164,14 @@ wf_status checkpoint_begin(const char *folder, int64_t step, char **partial)
     return WF_OK;
 }
 
-wf_status checkpoint_publish(const char *folder, int64_t step, const char *partial)
+wf_status checkpoint_publish(const char *folder, const char *name, const char *partial)
 {
-    char *path = step_path(folder, step, ""), *replaced = step_path(folder, step, REPLACED);
+    char *path = suffixed_path(folder, name, ""), *replaced = suffixed_path(folder, name, REPLACED);
     wf_status status = path && replaced ? folder_sync(partial) : out_of_memory();
     bool replaces = !status && folder_exists(path);
     if (replaces) status = file_rename(path, replaced);
     if (!status) status = file_rename(partial, path);
-    if (!status && replaces) status = remove_checkpoint(folder, step, REPLACED);
+    if (!status && folder_exists(replaced)) status = remove_checkpoint(folder, name, REPLACED);
     free(path);
     free(replaced);
     return status;
@@ -173,6 +195,31 @@ static bool is_checkpoint(const char *path)
     return found;
 }
 
+/* The step of the best checkpoint, which its name does not tell. */
+static bool read_step(const char *folder, const char *entry, int64_t *step)
+{
+    TrainingState state;
+    char *path = path_join(folder, entry);
+    char *file = path ? path_join(path, CHECKPOINT_STATE) : NULL;
+    bool read = file && state_load(file, &state) == WF_OK;
+    if (read) *step = state.progress.step;
+    free(path);
+    free(file);
+    return read;
+}
+
+/* Is `entry` a whole checkpoint under `folder`, and of which step? */
+static bool is_candidate(const char *folder, const char *entry, int64_t *step)
+{
+    CheckpointName name;
+    if (parse_name(entry, REPLACED, &name)) {
+        if (successor_stands(folder, name.text)) return false;
+    } else if (!parse_name(entry, "", &name)) {
+        return false;
+    }
+    return parse_step(name.text, step) || read_step(folder, entry, step);
+}
+
 static wf_status newest_in(const char *folder, char **path)
 {
     FolderList list;
@@ -181,15 +228,14 @@ static wf_status newest_in(const char *folder, char **path)
     int chosen = -1;
     for (int i = 0; i < list.count; i++) {
         int64_t step = 0;
-        bool plain = parse_name(list.names[i], "", &step);
-        if (!plain && !parse_name(list.names[i], REPLACED, &step)) continue;
-        if (step < newest || (step == newest && !plain)) continue;
+        if (!is_candidate(folder, list.names[i], &step) || step < newest) continue;
         newest = step;
         chosen = i;
     }
     wf_status status = WF_OK;
     if (chosen < 0)
-        status = fail(WF_ERROR_IO, "%s: holds no checkpoint (a folder step-NNNNNNNN)", folder);
+        status =
+            fail(WF_ERROR_IO, "%s: holds no checkpoint (a folder step-NNNNNNNN or best)", folder);
     else if (!(*path = path_join(folder, list.names[chosen])))
         status = out_of_memory();
     folder_list_destroy(&list);
@@ -198,9 +244,19 @@ static wf_status newest_in(const char *folder, char **path)
 
 wf_status checkpoint_find(const char *folder, char **path)
 {
-    if (!is_checkpoint(folder)) return newest_in(folder, path);
-    *path = strdup(folder);
-    return *path ? WF_OK : out_of_memory();
+    char *replaced = malloc(strlen(folder) + sizeof REPLACED);
+    if (!replaced) return out_of_memory();
+    strcpy(replaced, folder);
+    strcat(replaced, REPLACED);
+    const char *named = NULL;
+    if (is_checkpoint(folder))
+        named = folder;
+    else if (!folder_exists(folder) && is_checkpoint(replaced))
+        named = replaced;
+    if (named) *path = strdup(named);
+    wf_status status = named ? (*path ? WF_OK : out_of_memory()) : newest_in(folder, path);
+    free(replaced);
+    return status;
 }
 
 wf_status wf_checkpoint_latest(const char *folder, char *path, size_t size)

@@ -40,6 +40,7 @@ static wf_status build(Pass *pass, const wf_model *model, const PassParams *para
         .inputs = &pass->inputs,
         .evaluator = params->evaluator,
         .training = params->gradients != NULL,
+        .recompute = params->gradients && params->recompute,
     };
     TRY(builder_begin(&builder));
     append_loss(pass, &builder, transformer_hidden(&builder));

@@ -33,6 +33,7 @@ typedef struct PassParams {
     int64_t batch, tokens;
     FieldEvaluator evaluator;
     const Sequence *gradients; /* NULL: loss only, without dropout */
+    bool recompute; /* with gradients: layers' activations are computed twice, not kept */
 } PassParams;
 
 /* Builds and plans; allocates nothing on the device. The model's values need no buffers yet. On

@@ -2,7 +2,19 @@
 
 #include "train/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+wf_status programs_params(const wf_trainer_params *settings, const Config *config,
+                          ProgramsParams *out)
+{
+    *out = (ProgramsParams){
+        .batch = settings->batch_size,
+        .tokens = settings->sequence_length,
+        .recompute = settings->recompute,
+    };
+    return model_evaluator(config, settings->evaluator, &out->evaluator);
+}
 
 wf_status programs_plan(Programs *programs, const wf_model *model, const ProgramsParams *params)
 {
@@ -12,6 +24,7 @@ wf_status programs_plan(Programs *programs, const wf_model *model, const Program
         .batch = params->batch,
         .tokens = params->tokens,
         .evaluator = params->evaluator,
+        .recompute = params->recompute,
     };
     TRY(pass_plan(&programs->evaluate, model, &pass));
     pass.gradients = &programs->optimizer.gradients;
@@ -46,17 +59,12 @@ static wf_status memory_of(const wf_model *model, const ProgramsParams *params, 
     return status;
 }
 
-wf_status training_memory(Device *device, const Config *config, int64_t batch, int64_t tokens,
-                          const char *evaluator, MemoryPlan *memory)
+static double gib(int64_t bytes)
 {
-    ProgramsParams params = {.batch = batch, .tokens = tokens};
-    TRY(model_evaluator(config, evaluator, &params.evaluator));
-    wf_model *model;
-    TRY(model_outline(device, config, &model));
-    wf_status status = memory_of(model, &params, memory);
-    wf_model_destroy(model);
-    return status;
+    return (double)bytes / (1 << 30);
 }
+
+/* ---- what does not fit ---- */
 
 /* The largest batch below `params->batch`, by halving, that fits into `available`; 0: none does. */
 static int64_t batch_that_fits(const wf_model *model, ProgramsParams params, int64_t available)
@@ -70,9 +78,33 @@ static int64_t batch_that_fits(const wf_model *model, ProgramsParams params, int
     return 0;
 }
 
-static double gib(int64_t bytes)
+/* Adds to the present message what would fit. */
+static wf_status advise(const wf_model *model, const ProgramsParams *params, int64_t available,
+                        const char *problem)
 {
-    return (double)bytes / (1 << 30);
+    const wf_status status = WF_ERROR_MEMORY;
+    ProgramsParams lean = *params;
+    MemoryPlan memory;
+    int64_t lean_batch = 0;
+    lean.recompute = true;
+    if (!params->recompute && !memory_of(model, &lean, &memory)) {
+        if (memory.total <= available)
+            return fail(status, "%stry --recompute, which needs %.2f GiB", problem,
+                        gib(memory.total));
+        lean_batch = batch_that_fits(model, lean, available);
+    }
+    int64_t batch = batch_that_fits(model, *params, available);
+    if (lean_batch > batch)
+        return fail(status,
+                    "%stry --recompute and batch size %lld instead of %lld, with more accumulation",
+                    problem, (long long)lean_batch, (long long)params->batch);
+    if (batch)
+        return fail(status, "%stry batch size %lld instead of %lld, with more accumulation",
+                    problem, (long long)batch, (long long)params->batch);
+    return fail(status,
+                "%sbatch size 1 does not fit either; try fewer tokens than %lld a sequence, or a "
+                "smaller configuration",
+                problem, (long long)params->tokens);
 }
 
 wf_status programs_check_memory(const wf_model *model, const ProgramsParams *params,
@@ -80,42 +112,52 @@ wf_status programs_check_memory(const wf_model *model, const ProgramsParams *par
 {
     int64_t available = model->device->limits.total;
     if (available == 0 || memory->total <= available) return WF_OK;
-    int64_t batch = batch_that_fits(model, *params, available);
-    wf_status status = fail(
-        WF_ERROR_MEMORY,
-        "training needs %.2f GiB (parameters %.2f, gradients %.2f, moments %.2f, activations %.2f, "
-        "inputs %.2f), the device has %.2f GiB: ",
-        gib(memory->total), gib(memory->parameters), gib(memory->gradients), gib(memory->moments),
-        gib(memory->activations), gib(memory->inputs), gib(available));
-    if (batch)
-        return fail(status, "%stry batch size %lld instead of %lld, with more accumulation",
-                    wf_error_message(), (long long)batch, (long long)params->batch);
-    return fail(status,
-                "%sbatch size 1 does not fit either; try fewer tokens than %lld a sequence, or a "
-                "smaller configuration",
-                wf_error_message(), (long long)params->tokens);
+    char problem[512];
+    snprintf(problem, sizeof problem,
+             "training needs %.2f GiB (parameters %.2f, gradients %.2f, moments %.2f, activations "
+             "%.2f, inputs %.2f), the device has %.2f GiB: ",
+             gib(memory->total), gib(memory->parameters), gib(memory->gradients),
+             gib(memory->moments), gib(memory->activations), gib(memory->inputs), gib(available));
+    return advise(model, params, available, problem);
 }
 
-static wf_status check_outline(const wf_model *model, const ProgramsParams *params)
+/* ---- without a trainer ---- */
+
+/* The plans of a training, and a model to plan them with, which the caller destroys. */
+static wf_status outline(Device *device, const Config *config, const wf_trainer_params *params,
+                         ProgramsParams *plans, wf_model **model)
 {
-    MemoryPlan memory;
-    TRY(memory_of(model, params, &memory));
-    return programs_check_memory(model, params, &memory);
+    wf_trainer_params settings;
+    TRY(settings_resolve(params, config, &settings));
+    TRY(programs_params(&settings, config, plans));
+    return model_outline(device, config, model);
+}
+
+wf_status training_memory(Device *device, const Config *config, const wf_trainer_params *params,
+                          MemoryPlan *memory)
+{
+    ProgramsParams plans;
+    wf_model *model;
+    TRY(outline(device, config, params, &plans, &model));
+    wf_status status = memory_of(model, &plans, memory);
+    wf_model_destroy(model);
+    return status;
 }
 
 wf_status training_check_memory(Device *device, const Config *config,
                                 const wf_trainer_params *params)
 {
-    wf_trainer_params settings;
-    TRY(settings_resolve(params, config, &settings));
-    ProgramsParams plans = {.batch = settings.batch_size, .tokens = settings.sequence_length};
-    TRY(model_evaluator(config, settings.evaluator, &plans.evaluator));
+    ProgramsParams plans;
+    MemoryPlan memory;
     wf_model *model;
-    TRY(model_outline(device, config, &model));
-    wf_status status = check_outline(model, &plans);
+    TRY(outline(device, config, params, &plans, &model));
+    wf_status status = memory_of(model, &plans, &memory);
+    if (!status) status = programs_check_memory(model, &plans, &memory);
     wf_model_destroy(model);
     return status;
 }
+
+/* ---- of a trainer ---- */
 
 wf_status programs_allocate(Programs *programs, const wf_model *model,
                             const double rate[GROUP_COUNT])

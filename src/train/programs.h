@@ -28,25 +28,30 @@ typedef struct MemoryPlan {
 typedef struct ProgramsParams {
     int64_t batch, tokens;
     FieldEvaluator evaluator;
+    bool recompute; /* see wf_trainer_params */
 } ProgramsParams;
+
+/* What the programs are of settings that settings_resolve() gave. */
+wf_status programs_params(const wf_trainer_params *settings, const Config *config,
+                          ProgramsParams *out);
 
 /* Allocates nothing on the device; the model's values need no buffers. Must not move afterwards. On
  * failure too, programs_destroy() releases what was made. */
 wf_status programs_plan(Programs *programs, const wf_model *model, const ProgramsParams *params);
 void programs_memory(const Programs *programs, MemoryPlan *memory);
 
-/* WF_ERROR_MEMORY, with what is needed, what the device has and what to change, if `memory` (of
- * programs of these params) is more than the device has. */
+/* WF_ERROR_MEMORY, with what is needed, what the device has and what to change (recompute where
+ * that is enough, else the batch), if `memory` (of programs of these params) is more than the
+ * device has. */
 wf_status programs_check_memory(const wf_model *model, const ProgramsParams *params,
                                 const MemoryPlan *memory);
 
-/* What training of a configuration would need on a device; allocates nothing there. `evaluator` as
- * in wf_trainer_params. */
-wf_status training_memory(Device *device, const Config *config, int64_t batch, int64_t tokens,
-                          const char *evaluator, MemoryPlan *memory);
-
-/* Refuses such a training as programs_check_memory() does, before there is a model. `params` as for
+/* What training of a configuration would need on a device; allocates nothing there. `params` as for
  * wf_trainer_create(). */
+wf_status training_memory(Device *device, const Config *config, const wf_trainer_params *params,
+                          MemoryPlan *memory);
+
+/* Refuses such a training as programs_check_memory() does, before there is a model. */
 wf_status training_check_memory(Device *device, const Config *config,
                                 const wf_trainer_params *params);
 

@@ -52,20 +52,30 @@ static wf_status write_files(const wf_trainer *trainer, const char *folder,
     return state_save(&state, paths->state);
 }
 
-wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep)
+static wf_status save_as(const wf_trainer *trainer, const char *folder, const char *name)
 {
-    int64_t step = trainer->progress.step;
     char *partial;
     CheckpointPaths paths;
-    TRY(checkpoint_begin(folder, step, &partial));
+    TRY(checkpoint_begin(folder, name, &partial));
     wf_status status = paths_create(partial, &paths);
     if (!status) status = write_files(trainer, partial, &paths);
-    if (!status) status = checkpoint_publish(folder, step, partial);
+    if (!status) status = checkpoint_publish(folder, name, partial);
     if (status) checkpoint_discard(partial);
-    if (!status) status = checkpoint_prune(folder, step, keep);
     paths_destroy(&paths);
     free(partial);
     return status;
+}
+
+wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep)
+{
+    CheckpointName name;
+    TRY(save_as(trainer, folder, checkpoint_name(trainer->progress.step, &name)));
+    return checkpoint_prune(folder, trainer->progress.step, keep);
+}
+
+wf_status wf_trainer_save_best(const wf_trainer *trainer, const char *folder)
+{
+    return save_as(trainer, folder, CHECKPOINT_BEST);
 }
 
 /* ---- resuming ---- */
@@ -149,16 +159,30 @@ wf_status wf_trainer_resume(wf_trainer *trainer, const char *folder)
     return status;
 }
 
-wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings)
+static wf_status load_state(const char *folder, TrainingState *state)
 {
     char *path;
     CheckpointPaths paths;
-    TrainingState state;
     TRY(checkpoint_find(folder, &path));
     wf_status status = paths_create(path, &paths);
-    if (!status) status = state_load(paths.state, &state);
-    if (!status) *settings = state.settings;
+    if (!status) status = state_load(paths.state, state);
     paths_destroy(&paths);
     free(path);
     return status;
+}
+
+wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings)
+{
+    TrainingState state;
+    TRY(load_state(folder, &state));
+    *settings = state.settings;
+    return WF_OK;
+}
+
+wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress)
+{
+    TrainingState state;
+    TRY(load_state(folder, &state));
+    *progress = state.progress;
+    return WF_OK;
 }

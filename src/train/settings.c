@@ -11,6 +11,7 @@
 typedef enum SettingKind {
     SETTING_INTEGER,
     SETTING_REAL,
+    SETTING_FLAG,
     SETTING_SEED, /* 64 bits; a string in JSON, whose integers are signed */
     SETTING_EVALUATOR
 } SettingKind;
@@ -20,24 +21,28 @@ typedef struct Setting {
     SettingKind kind;
     size_t offset;
     double least; /* of a resolved number */
+    bool free;    /* a resumed run may have another; zero where a checkpoint lacks it */
 } Setting;
 
 #define AT(field) offsetof(wf_trainer_params, field)
 
 static const Setting settings_table[] = {
-    {"batch_size", SETTING_INTEGER, AT(batch_size), 1},
-    {"sequence_length", SETTING_INTEGER, AT(sequence_length), 1},
-    {"accumulation", SETTING_INTEGER, AT(accumulation), 1},
-    {"steps", SETTING_INTEGER, AT(steps), 1},
-    {"warmup", SETTING_INTEGER, AT(warmup), 0},
-    {"learning_rate", SETTING_REAL, AT(learning_rate), 0},
-    {"min_learning_rate", SETTING_REAL, AT(min_learning_rate), 0},
-    {"weight_decay", SETTING_REAL, AT(weight_decay), 0},
-    {"clip", SETTING_REAL, AT(clip), 0},
-    {"qk_lr_mult", SETTING_REAL, AT(qk_lr_mult), 0},
-    {"kernel_lr_mult", SETTING_REAL, AT(kernel_lr_mult), 0},
-    {"seed", SETTING_SEED, AT(seed), 0},
-    {"evaluator", SETTING_EVALUATOR, AT(evaluator), 0},
+    {"batch_size", SETTING_INTEGER, AT(batch_size), 1, false},
+    {"sequence_length", SETTING_INTEGER, AT(sequence_length), 1, false},
+    {"accumulation", SETTING_INTEGER, AT(accumulation), 1, false},
+    {"steps", SETTING_INTEGER, AT(steps), 1, false},
+    {"warmup", SETTING_INTEGER, AT(warmup), 0, false},
+    {"learning_rate", SETTING_REAL, AT(learning_rate), 0, false},
+    {"min_learning_rate", SETTING_REAL, AT(min_learning_rate), 0, false},
+    {"weight_decay", SETTING_REAL, AT(weight_decay), 0, false},
+    {"clip", SETTING_REAL, AT(clip), 0, false},
+    {"qk_lr_mult", SETTING_REAL, AT(qk_lr_mult), 0, false},
+    {"kernel_lr_mult", SETTING_REAL, AT(kernel_lr_mult), 0, false},
+    {"seed", SETTING_SEED, AT(seed), 0, false},
+    {"evaluator", SETTING_EVALUATOR, AT(evaluator), 0, false},
+    {"recompute", SETTING_FLAG, AT(recompute), 0, true}, /* the same bits */
+    {"eval_every", SETTING_INTEGER, AT(eval_every), 0, true},
+    {"patience", SETTING_INTEGER, AT(patience), 0, true},
 };
 enum { N_SETTINGS = sizeof settings_table / sizeof *settings_table };
 
@@ -58,6 +63,7 @@ static const char *value_text(const wf_trainer_params *settings, const Setting *
     switch (setting->kind) {
     case SETTING_INTEGER: snprintf(text, size, "%" PRId64, *(const int64_t *)field); break;
     case SETTING_REAL: snprintf(text, size, "%.17g", *(const double *)field); break;
+    case SETTING_FLAG: snprintf(text, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case SETTING_SEED: snprintf(text, size, "%" PRIu64, *(const uint64_t *)field); break;
     case SETTING_EVALUATOR: snprintf(text, size, "%s", *(const char *const *)field); break;
     }
@@ -157,6 +163,7 @@ static json_t *value_to_json(const wf_trainer_params *settings, const Setting *s
     const void *field = field_of(settings, setting);
     if (setting->kind == SETTING_INTEGER) return json_integer(*(const int64_t *)field);
     if (setting->kind == SETTING_REAL) return json_real(*(const double *)field);
+    if (setting->kind == SETTING_FLAG) return json_boolean(*(const bool *)field);
     return json_string(VALUE_TEXT(settings, setting));
 }
 
@@ -199,6 +206,7 @@ static bool value_from_json(const json_t *value, const Setting *setting, wf_trai
         if (!json_is_number(value)) return false;
         *(double *)field = json_number_value(value);
         return in_range(out, setting);
+    case SETTING_FLAG: *(bool *)field = json_is_true(value); return json_is_boolean(value);
     case SETTING_SEED:
         return json_is_string(value) && seed_from_text(json_string_value(value), field);
     case SETTING_EVALUATOR:
@@ -213,6 +221,7 @@ wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_
     for (int i = 0; i < N_SETTINGS; i++) {
         const Setting *setting = &settings_table[i];
         const json_t *value = json_object_get(object, setting->name);
+        if (!value && setting->free) continue;
         if (!value || !value_from_json(value, setting, out))
             return fail(WF_ERROR_FORMAT, "%s: settings: %s is %s", file, setting->name,
                         value ? "not a value it can have" : "missing");
@@ -225,6 +234,7 @@ wf_status settings_compare(const wf_trainer_params *settings, const wf_trainer_p
 {
     for (int i = 0; i < N_SETTINGS; i++) {
         const Setting *setting = &settings_table[i];
+        if (setting->free) continue;
         const char *here = VALUE_TEXT(settings, setting), *there = VALUE_TEXT(other, setting);
         if (strcmp(here, there) != 0)
             return fail(WF_ERROR_ARGUMENT, "%s: was trained with %s = %s, this trainer has %s",

@@ -21,7 +21,8 @@ json_t *settings_to_json(const wf_trainer_params *settings);
 /* Back again; `file` is for messages. */
 wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_params *out);
 
-/* WF_ERROR_ARGUMENT, naming the first parameter that differs and both its values, if they do. */
+/* WF_ERROR_ARGUMENT, naming the first parameter that differs and both its values, if they do in one
+ * that has a say in the bits of the result. */
 wf_status settings_compare(const wf_trainer_params *settings, const wf_trainer_params *other,
                            const char *file);
 

@@ -23,12 +23,13 @@ static json_t *state_to_json(const TrainingState *state)
     char fingerprint[32];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, state->fingerprint);
     const wf_progress *progress = &state->progress;
-    return json_pack("{s:i, s:I, s:I, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:o}", "format", FORMAT,
-                     "step", (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens,
-                     "best", "loss", progress->best_loss, "step", (json_int_t)progress->best_step,
-                     "data", "fingerprint", fingerprint, "epoch", (json_int_t)state->cursor.epoch,
-                     "position", (json_int_t)state->cursor.position, "settings",
-                     settings_to_json(&state->settings));
+    return json_pack(
+        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:s, s:I, s:I}, s:o}", "format", FORMAT, "step",
+        (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens, "evaluated",
+        (json_int_t)progress->evaluated, "best", "loss", progress->best_loss, "step",
+        (json_int_t)progress->best_step, "since", (json_int_t)progress->since_best, "data",
+        "fingerprint", fingerprint, "epoch", (json_int_t)state->cursor.epoch, "position",
+        (json_int_t)state->cursor.position, "settings", settings_to_json(&state->settings));
 }
 
 wf_status state_save(const TrainingState *state, const char *path)
@@ -53,12 +54,21 @@ static wf_status read_count(const json_t *object, const char *key, const char *p
     return WF_OK;
 }
 
+/* One that earlier versions did not write. */
+static wf_status read_new_count(const json_t *object, const char *key, const char *path,
+                                int64_t *out)
+{
+    *out = 0;
+    return json_object_get(object, key) ? read_count(object, key, path, out) : WF_OK;
+}
+
 static wf_status read_best(const json_t *best, const char *path, wf_progress *progress)
 {
     const json_t *loss = json_object_get(best, "loss");
     if (!json_is_number(loss))
         return fail(WF_ERROR_FORMAT, "%s: best: loss: expected a number", path);
     progress->best_loss = json_number_value(loss);
+    TRY(read_new_count(best, "since", path, &progress->since_best));
     return read_count(best, "step", path, &progress->best_step);
 }
 
@@ -82,6 +92,7 @@ static wf_status state_from_json(const json_t *object, const char *path, Trainin
                     FORMAT);
     TRY(read_count(object, "step", path, &state->progress.step));
     TRY(read_count(object, "tokens", path, &state->progress.tokens));
+    TRY(read_new_count(object, "evaluated", path, &state->progress.evaluated));
     TRY(read_best(json_object_get(object, "best"), path, &state->progress));
     TRY(read_data(json_object_get(object, "data"), path, state));
     TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));

@@ -26,14 +26,14 @@ static wf_status allocate_batches(wf_trainer *trainer)
 static wf_status allocate_programs(wf_trainer *trainer)
 {
     const wf_trainer_params *s = &trainer->settings;
-    ProgramsParams params = {.batch = s->batch_size, .tokens = s->sequence_length};
+    ProgramsParams params;
     const double rate[GROUP_COUNT] = {
         [GROUP_BASE] = 1,
         [GROUP_QK] = s->qk_lr_mult,
         [GROUP_KERNEL] = s->kernel_lr_mult,
     };
     MemoryPlan memory;
-    TRY(model_evaluator(trainer->model->config, s->evaluator, &params.evaluator));
+    TRY(programs_params(s, trainer->model->config, &params));
     TRY(programs_plan(&trainer->programs, trainer->model, &params));
     programs_memory(&trainer->programs, &memory);
     TRY(programs_check_memory(trainer->model, &params, &memory));
@@ -82,6 +82,24 @@ void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *settings)
 void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress)
 {
     *progress = trainer->progress;
+}
+
+bool wf_trainer_done(const wf_trainer *trainer)
+{
+    const wf_progress *progress = &trainer->progress;
+    int64_t patience = trainer->settings.patience;
+    return progress->step >= trainer->settings.steps ||
+           (patience > 0 && progress->since_best >= patience);
+}
+
+bool wf_trainer_evaluation_due(const wf_trainer *trainer)
+{
+    const wf_progress *progress = &trainer->progress;
+    int64_t every = trainer->settings.eval_every;
+    if (progress->step == 0 || progress->evaluated == progress->step) return false;
+    TokenSpan held_out = dataset_held_out(trainer->data);
+    if (held_out.first >= held_out.last) return false;
+    return progress->step >= trainer->settings.steps || (every > 0 && progress->step % every == 0);
 }
 
 /* ---- one step ---- */
@@ -233,6 +251,7 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
             .gradient_norm = outcome.norm,
             .learning_rate = schedule_rate(&trainer->schedule, trainer->progress.step),
             .tokens = sum.targets,
+            .total_tokens = trainer->progress.tokens,
         };
     return WF_OK;
 }
@@ -242,9 +261,12 @@ wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
     wf_progress *progress = &trainer->progress;
     TRY(evaluate_span(&trainer->programs.evaluate, trainer->data, dataset_held_out(trainer->data),
                       result));
+    progress->evaluated = progress->step;
+    progress->since_best++;
     if (progress->best_loss == 0 || result->loss < progress->best_loss) {
         progress->best_loss = result->loss;
         progress->best_step = progress->step;
+        progress->since_best = 0;
     }
     return WF_OK;
 }
