@@ -1,0 +1,136 @@
+#!/bin/sh
+# What a user of an installed Wavefield does, one case a call:
+#
+#   check.sh CASE
+#
+# The environment names the install (PREFIX, and LIB and INCLUDE in it), where to work (WORK), this
+# folder (SOURCE) and the tools (CMAKE, GENERATOR, CC, CXX, NM, PKG_CONFIG; CXX may be empty). FLAGS
+# are for every compilation. Exit status 77 means skipped.
+set -eu
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# Expands a line of flags whose spaces are escaped, as pkg-config writes them, into a command.
+with_flags() {
+    flags=$1
+    shift
+    command=
+    for word; do command="$command '$word'"; done
+    eval "$command $flags"
+}
+
+# project NAME OPTION…: builds the project beside this script in a folder NAME and runs its tests.
+project() {
+    build="$WORK/$1"
+    shift
+    rm -rf "$build"
+    "$CMAKE" -S "$SOURCE" -B "$build" -G "$GENERATOR" -DCMAKE_C_COMPILER="$CC" \
+        -DCMAKE_C_FLAGS="$FLAGS" -DCMAKE_CXX_FLAGS="$FLAGS" \
+        ${CXX:+-DCMAKE_CXX_COMPILER="$CXX"} -DCONSUMER_CXX="${CXX:+ON}" "$@"
+    "$CMAKE" --build "$build" -j 2
+    (cd "$build" && ctest --output-on-failure --no-tests=error)
+}
+
+# programs FLAGS: the C and the C++ program, built and run without CMake.
+programs() {
+    # shellcheck disable=SC2086
+    with_flags "$1" "$CC" $FLAGS -std=c11 -Wall -pedantic -Werror "$SOURCE/consumer.c" \
+        -o "$WORK/plain c"
+    "$WORK/plain c"
+    [ -n "$CXX" ] || return 0
+    # shellcheck disable=SC2086
+    with_flags "$1" "$CXX" $FLAGS -std=c++17 -Wall -pedantic -Werror \
+        "$SOURCE/consumer.cc" -o "$WORK/plain c++"
+    "$WORK/plain c++"
+}
+
+# Names that a library shows to a linker, without those of undefined symbols.
+shown() {
+    "$NM" --defined-only "$@" | awk 'NF == 3 && $2 != "U" { print $3 }' | sort -u
+}
+# only_wf FILE NAMES: all of them begin with wf_, and there are some.
+only_wf() {
+    echo "$2" | grep -q '^wf_model_create$' || die "$1 does not show wf_model_create"
+    others=$(echo "$2" | grep -v '^wf_' || true)
+    [ -z "$others" ] || die "$1 shows names that are not ours:" $others
+}
+
+WORK="$WORK/$1"
+mkdir -p "$WORK"
+case $1 in
+cmake-shared)
+    project "a build" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::wavefield
+    ;;
+cmake-static)
+    project "a build" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::static
+    ;;
+cmake-alone) # where the libraries that Wavefield links have no development files
+    export PKG_CONFIG_LIBDIR=/nonexistent PKG_CONFIG_PATH=
+    project "shared only" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::wavefield
+    if project "static too" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::static \
+        >"$WORK/log" 2>&1; then
+        die "the component static was found without jansson"
+    fi
+    tr -s ' \n' ' ' <"$WORK/log" | grep -q "static link of Wavefield needs.* jansson" ||
+        { cat "$WORK/log"; die "the message does not name jansson"; }
+    ;;
+subproject) # without the variants of the CPU backend, which would take most of the time
+    project "a build" -DWAVEFIELD_SOURCE="$SOURCE/../.." -DCONSUMER_LINK=wavefield::static \
+        -DWAVEFIELD_VULKAN=OFF -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF \
+        -DWAVEFIELD_X86_64_V3=OFF -DWAVEFIELD_X86_64_V4=OFF
+    "$CMAKE" --install "$build" --prefix "$WORK/nothing"
+    [ ! -e "$WORK/nothing" ] || die "a subproject installs its own files with its parent's"
+    ;;
+pkg-config)
+    export PKG_CONFIG_PATH="$LIB/pkgconfig" LD_LIBRARY_PATH="$LIB"
+    programs "$("$PKG_CONFIG" --cflags --libs wavefield)"
+    ;;
+pkg-config-static) # in a copy of the install without the shared library, which would be preferred
+    rm -rf "$WORK/static only"
+    cp -R "$PREFIX" "$WORK/static only"
+    lib="$WORK/static only/${LIB#"$PREFIX"/}"
+    rm "$lib"/libwavefield.so*
+    export PKG_CONFIG_PATH="$lib/pkgconfig"
+    programs "$("$PKG_CONFIG" --static --cflags --libs wavefield)"
+    ;;
+headers)
+    for header in "$INCLUDE"/wavefield/*.h; do
+        "$CC" -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only -I "$INCLUDE" -x c "$header"
+        [ -z "$CXX" ] || "$CXX" -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only \
+            -I "$INCLUDE" -x c++ "$header"
+    done
+    ;;
+symbols-shared)
+    only_wf libwavefield.so "$(shown -D "$LIB/libwavefield.so")"
+    ;;
+symbols-static)
+    [ "$REDUCED" = TRUE ] || skip "this build's libwavefield.a is the plain one"
+    only_wf libwavefield.a "$(shown -g "$LIB/libwavefield.a")"
+    ;;
+names) # a program may use each of our internal names for something of its own
+    [ "$REDUCED" = TRUE ] || skip "this build's libwavefield.a is the plain one"
+    shown -g "$INTERNAL" | grep -v '^wf_' | grep -x '[A-Za-z_][A-Za-z0-9_]*' >"$WORK/names"
+    for name in fail graph_create; do
+        grep -qx $name "$WORK/names" || die "$name is no internal name any more"
+    done
+    sed 's/.*/int &(void); int &(void) { return 1; }/' "$WORK/names" >"$WORK/names.c"
+    # shellcheck disable=SC2086
+    "$CC" $FLAGS -w -fno-builtin -c "$WORK/names.c" -o "$WORK/names.o"
+    export PKG_CONFIG_PATH="$LIB/pkgconfig"
+    flags=$("$PKG_CONFIG" --static --cflags --libs wavefield |
+        sed 's/-lwavefield/-l:libwavefield.a/')
+    # shellcheck disable=SC2086
+    with_flags "$flags" "$CC" $FLAGS -std=c11 "$SOURCE/consumer.c" "$WORK/names.o" -o "$WORK/names"
+    "$WORK/names"
+    ;;
+*)
+    die "no case $1"
+    ;;
+esac
