@@ -125,6 +125,12 @@ install(FILES ${made}/wavefield.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
         COMPONENT Development)
 
 # ---- documentation ----
+if(TARGET wavefield_manual)
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/manual/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
+          COMPONENT Runtime FILES_MATCHING PATTERN *.1 PATTERN bash EXCLUDE)
+  install(FILES ${PROJECT_BINARY_DIR}/manual/bash/wavefield COMPONENT Runtime
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endif()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT Runtime)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs ${PROJECT_SOURCE_DIR}/examples

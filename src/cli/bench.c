@@ -88,9 +88,10 @@ static int run(const void *values)
 
 static const Option options[] = {
     OPTION_DEVICE(BenchValues),
-    OPTION(BenchValues, figure, "figure", TEXT, "NAME", NULL,
-           "only this one: field-copy, field-scan, step or decode"),
-    OPTION(BenchValues, json, "json", TEXT, "FILE", NULL, "write the figures as JSON too"),
+    OPTION(BenchValues, figure, "figure", TEXT, "NAME", NULL, "only this figure",
+           CHOICES("field-copy", "field-scan", "step", "decode")),
+    OPTION(BenchValues, json, "json", TEXT, "FILE", NULL, "write the figures as JSON too",
+           .names = NAMES_FILE),
 };
 
 const Subcommand command_bench = {
@@ -100,6 +101,8 @@ const Subcommand command_bench = {
                "not depend on how busy the machine is.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "All figures on the CPU, kept as JSON:\n"
+                "  wavefield bench --device cpu --json bench.json\n",
     .values_size = sizeof(BenchValues),
     .run = run,
 };

@@ -124,9 +124,10 @@ static const Option options[] = {
     OPTION_DEVICE(CheckValues),
     OPTION(CheckValues, op, "op", TEXT, "NAME", NULL, "only cases whose name begins so"),
     OPTION(CheckValues, bench, "bench", FLAG, NULL, NULL, "time each case too"),
-    OPTION(CheckValues, json, "json", TEXT, "FILE", NULL, "write the results as JSON too"),
+    OPTION(CheckValues, json, "json", TEXT, "FILE", NULL, "write the results as JSON too",
+           .names = NAMES_FILE),
     OPTION(CheckValues, model, "model", TEXT, "DIR", NULL,
-           "check this model's strict causality instead"),
+           "check this model's strict causality instead", .names = NAMES_FOLDER),
 };
 
 const Subcommand command_check = {
@@ -139,6 +140,10 @@ const Subcommand command_check = {
         "With --model: changing a token must leave the logits of every earlier one as they were.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "Every op of a graphics card, and the time of each case:\n"
+                "  wavefield check --device vulkan --bench\n"
+                "Whether a model looks ahead:\n"
+                "  wavefield check --model story\n",
     .values_size = sizeof(CheckValues),
     .run = run,
 };

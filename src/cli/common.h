@@ -11,17 +11,26 @@
 extern const Subcommand command_devices, command_info, command_train, command_eval,
     command_generate, command_logits, command_check, command_bench, command_tokenize;
 
+/* All of them, NULL-terminated, in the order of help (commands.c). */
+extern const Subcommand *const commands[];
+
 /* Rows of option tables that mean the same everywhere. */
 #define OPTION_DEVICE(values)                                                                      \
     OPTION(values, device, "device", TEXT, "NAME", "auto",                                         \
-           "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices")
+           "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices",                 \
+           .names = NAMES_DEVICE)
+#define OPTION_CONFIG(values)                                                                      \
+    OPTION(values, config, "config", TEXT, "PRESET|FILE", NULL, "a preset, or a config.json",      \
+           .names = NAMES_PRESET)
+#define EVALUATORS CHOICES("auto", "scan", "fft", "direct")
 #define OPTION_MODEL(values)                                                                       \
     OPTION_REQUIRED(values, model, "model", TEXT, "DIR",                                           \
                     "a model's folder, or a training folder: its finished model, before that its " \
-                    "newest checkpoint; OUT/best of a training is its best")
+                    "newest checkpoint; OUT/best of a training is its best",                       \
+                    .names = NAMES_FOLDER)
 #define OPTION_EVALUATOR(values)                                                                   \
-    OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto",                                   \
-           "how the field propagates: auto, scan, fft or direct")
+    OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto", "how the field propagates",       \
+           EVALUATORS)
 #define OPTION_SET(values)                                                                         \
     OPTION(values, set, "set", LIST, "KEY=VALUE ...", NULL, "change keys of the configuration")
 

@@ -6,6 +6,9 @@
 #include "cli/options.h"
 #include "wavefield/tokenizer.h"
 
+/* Types of tokenizers that can be made anew. */
+#define TOKENIZER_TYPES CHOICES("byte", "char", "sentencepiece-bpe", "sentencepiece-unigram")
+
 /* Rows of option tables that mean the same everywhere. */
 #define OPTION_TEXT_FIELD(values)                                                                  \
     OPTION(values, text_field, "text-field", TEXT, "NAME", "text",                                 \

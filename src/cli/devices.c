@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 typedef struct DevicesValues {
-    bool unused;
+    bool names;
 } DevicesValues;
 
 static const char *kind_name(wf_device_kind kind)
@@ -48,15 +48,35 @@ static wf_status list_devices(void)
     return WF_OK;
 }
 
+static wf_status list_names(void)
+{
+    enum { MOST = 64 };
+    wf_device_info infos[MOST];
+    int count;
+    TRY(wf_device_list(infos, MOST, &count));
+    puts("auto");
+    for (int i = 0; i < count && i < MOST; i++) puts(infos[i].id);
+    return WF_OK;
+}
+
 static int run(const void *values)
 {
-    (void)values;
-    return finish("devices", list_devices());
+    const DevicesValues *v = values;
+    return finish("devices", v->names ? list_names() : list_devices());
 }
+
+static const Option options[] = {
+    OPTION(DevicesValues, names, "names", FLAG, NULL, NULL,
+           "print only what --device takes, a name a line"),
+};
 
 const Subcommand command_devices = {
     .name = "devices",
     .summary = "list the devices present",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .examples = "What can be given to --device here:\n"
+                "  wavefield devices\n",
     .values_size = sizeof(DevicesValues),
     .run = run,
 };

@@ -78,7 +78,8 @@ static int run(const void *values)
 static const Option options[] = {
     OPTION_MODEL(EvalValues),
     OPTION_REQUIRED(EvalValues, data, "data", LIST, "FILE|DIR ...",
-                    "text, .jsonl, .bin shards, or a folder of shards: of its val shards, if any"),
+                    "text, .jsonl, .bin shards, or a folder of shards: of its val shards, if any",
+                    .names = NAMES_FILE),
     OPTION_TEXT_FIELD(EvalValues),
     OPTION(EvalValues, batch_size, "batch-size", COUNT, "N", "8", "windows at a time"),
     OPTION(EvalValues, sequence_length, "sequence-length", COUNT, "N", NULL,
@@ -94,6 +95,10 @@ const Subcommand command_eval = {
     .details = "The text is cut into windows that do not overlap; every token is counted once.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "How well a model tells a text it has not seen:\n"
+                "  wavefield eval --model story --data unseen.txt\n"
+                "The same as JSON, in windows of 128 tokens:\n"
+                "  wavefield eval --model story --data unseen.txt --sequence-length 128 --json\n",
     .values_size = sizeof(EvalValues),
     .run = run,
 };

@@ -78,6 +78,10 @@ const Subcommand command_generate = {
     .summary = "generate text from a model",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "Text that begins with some words:\n"
+                "  wavefield generate --model story --prompt 'Once upon a time'\n"
+                "The likeliest continuation:\n"
+                "  wavefield generate --model story --prompt 'Once' --temperature 0\n",
     .values_size = sizeof(GenerateValues),
     .run = run,
 };

@@ -155,9 +155,9 @@ static int run(const void *values)
 }
 
 static const Option options[] = {
-    OPTION(InfoValues, model, "model", TEXT, "DIR", NULL, "a model's folder"),
-    OPTION(InfoValues, config, "config", TEXT, "PRESET|FILE", NULL,
-           "demo, v3.5-6m, v4-20m, v4-130m, v4-825m, or a config.json"),
+    OPTION(InfoValues, model, "model", TEXT, "DIR", NULL, "a model's folder",
+           .names = NAMES_FOLDER),
+    OPTION_CONFIG(InfoValues),
     OPTION_SET(InfoValues),
     OPTION(InfoValues, batch_size, "batch-size", COUNT, "N", "8", "for the memory plan"),
     OPTION(InfoValues, sequence_length, "sequence-length", COUNT, "N", NULL,
@@ -173,6 +173,10 @@ const Subcommand command_info = {
     .summary = "a model's parameters, work a token, memory and geometry",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "Whether a batch of the 130-million-parameter preset fits this machine:\n"
+                "  wavefield info --config v4-130m --batch-size 4\n"
+                "A preset with a longer field, before training it:\n"
+                "  wavefield info --config demo --set field_size=2048 max_seq_len=1024\n",
     .values_size = sizeof(InfoValues),
     .run = run,
 };

@@ -123,10 +123,11 @@ static const Option options[] = {
     OPTION_MODEL(LogitsValues),
     OPTION(LogitsValues, tokens, "tokens", TEXT, "N,N,...", NULL, "the tokens"),
     OPTION(LogitsValues, tokens_file, "tokens-file", TEXT, "FILE", NULL,
-           "a text file of tokens, separated by commas or white space"),
-    OPTION_REQUIRED(LogitsValues, out, "out", TEXT, "FILE", "the safetensors file to write"),
+           "a text file of tokens, separated by commas or white space", .names = NAMES_FILE),
+    OPTION_REQUIRED(LogitsValues, out, "out", TEXT, "FILE", "the safetensors file to write",
+                    .names = NAMES_FILE),
     OPTION(LogitsValues, evaluator, "evaluator", TEXT, "NAME", NULL,
-           "how the field propagates: auto, scan, fft or direct (default: auto)"),
+           "how the field propagates (default: auto)", EVALUATORS),
     OPTION(LogitsValues, stream, "stream", FLAG, NULL, NULL,
            "go through the decoder, as generate does"),
     OPTION_DEVICE(LogitsValues),
@@ -138,6 +139,8 @@ const Subcommand command_logits = {
     .details = "FILE gets one tensor, \"logits\", F32 of shape [tokens, vocabulary].",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "The logits of three tokens:\n"
+                "  wavefield logits --model story --tokens 5,9,2 --out logits.safetensors\n",
     .values_size = sizeof(LogitsValues),
     .run = run,
 };

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include "base/text.h"
+#include "wavefield/config.h"
 
 #include <errno.h>
 #include <math.h>
@@ -221,9 +222,24 @@ static void print_wrapped(const char *text, int column, int indent)
     putchar('\n');
 }
 
+const char *const *option_words(const Option *option)
+{
+    return option->names == NAMES_PRESET ? wf_config_presets() : option->choices;
+}
+
+void option_text(const Option *option, Text *text)
+{
+    const char *const *words = option_words(option);
+    for (int i = 0; words && words[i]; i++) /* auto, scan or fft: */
+        text_append(text, "%s%s", words[i], !words[i + 1] ? ": " : words[i + 2] ? ", " : " or ");
+    text_append(text, "%s", option->help);
+    if (option->fallback) text_append(text, " (default: %s)", option->fallback);
+}
+
 static void option_help(const Option *option)
 {
-    char text[512];
+    Text text = {0};
+    option_text(option, &text);
     int column = printf("  --%s%s%s", option->name, option->argument ? " " : "",
                         option->argument ? option->argument : "");
     if (column >= HELP_COLUMN) {
@@ -231,9 +247,29 @@ static void option_help(const Option *option)
         column = 0;
     }
     printf("%*s", HELP_COLUMN - column, "");
-    snprintf(text, sizeof text, "%s%s%s%s", option->help, option->fallback ? " (default: " : "",
-             option->fallback ? option->fallback : "", option->fallback ? ")" : "");
-    print_wrapped(text, HELP_COLUMN, HELP_COLUMN);
+    print_wrapped(text.failed ? option->help : text.data, HELP_COLUMN, HELP_COLUMN);
+    text_destroy(&text);
+}
+
+void paragraphs_each(const char *paragraphs, void (*line)(const char *text, void *context),
+                     void *context)
+{
+    char text[1024];
+    for (const char *at = paragraphs; at && *at;) {
+        size_t length = strcspn(at, "\n");
+        snprintf(text, sizeof text, "%.*s", (int)length, at);
+        line(text, context);
+        at += length + (at[length] == '\n');
+    }
+}
+
+static void print_line(const char *text, void *context)
+{
+    (void)context;
+    if (text[0] == ' ')
+        puts(text); /* laid out by hand */
+    else
+        print_wrapped(text, 0, 0);
 }
 
 void command_help(const Subcommand *command)
@@ -246,17 +282,8 @@ void command_help(const Subcommand *command)
     printf(" [options]\n\nOptions:\n");
     for (int i = 0; i < command->n_options; i++) option_help(&command->options[i]);
     printf("  --help%*sthis text\n", HELP_COLUMN - 8, "");
-    if (command->details) {
-        putchar('\n');
-        for (const char *line = command->details; *line;) {
-            size_t length = strcspn(line, "\n");
-            char text[1024];
-            snprintf(text, sizeof text, "%.*s", (int)length, line);
-            if (text[0] == ' ')
-                puts(text); /* laid out by hand */
-            else
-                print_wrapped(text, 0, 0);
-            line += length + (line[length] == '\n');
-        }
-    }
+    if (command->details) putchar('\n');
+    paragraphs_each(command->details, print_line, NULL);
+    if (command->examples) puts("\nExamples:\n");
+    paragraphs_each(command->examples, print_line, NULL);
 }

@@ -6,6 +6,8 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,35 +28,67 @@ typedef struct TextList {
     int count;
 } TextList;
 
+/* What a value names, for a shell to complete. */
+typedef enum OptionNames {
+    NAMES_NOTHING,
+    NAMES_FILE,
+    NAMES_FOLDER,
+    NAMES_PRESET, /* or a file */
+    NAMES_DEVICE
+} OptionNames;
+
 typedef struct Option {
     const char *name;
     OptionKind kind;
     const char *argument; /* what help calls the value; NULL for flags */
     const char *fallback; /* the default, read as if it had been typed; NULL: none */
-    const char *help;
-    size_t offset; /* of the value in the command's values */
+    size_t offset;        /* of the value in the command's values */
     bool required;
+    const char *help;
+    OptionNames names;
+    const char *const
+        *choices; /* words it may be as well, NULL-terminated; help begins with them */
 } Option;
 
+/* Text of paragraphs: a line each, and lines that begin with a space are laid out by hand. */
 typedef struct Subcommand {
     const char *name;
-    const char *summary; /* one line */
-    const char *details; /* paragraphs below the options; NULL: none */
+    const char *summary;  /* one line */
+    const char *details;  /* paragraphs below the options; NULL: none */
+    const char *examples; /* paragraphs: what for, then the command, laid out by hand */
     const Option *options;
     int n_options;
     size_t values_size;
     int (*run)(const void *values); /* returns the exit status */
 } Subcommand;
 
-/* OPTION(TrainValues, steps, "steps", COUNT, "N", "1000", "steps to train") */
-#define OPTION(values, field, option, kind, argument, fallback, help)                              \
+/* OPTION(TrainValues, steps, "steps", COUNT, "N", "1000", "steps to train")
+ *
+ * What the value names may follow the help: .names = NAMES_FILE, CHOICES("auto", "scan"). */
+#define OPTION_ROW(values, field, name_, kind_, argument_, fallback_, required_, ...)              \
     {                                                                                              \
-        option, OPTION_##kind, argument, fallback, help, offsetof(values, field), false            \
+        .name = name_, .kind = OPTION_##kind_, .argument = argument_, .fallback = fallback_,       \
+        .offset = offsetof(values, field), .required = required_, .help = __VA_ARGS__              \
     }
-#define OPTION_REQUIRED(values, field, option, kind, argument, help)                               \
+#define OPTION(values, field, name, kind, argument, fallback, ...)                                 \
+    OPTION_ROW(values, field, name, kind, argument, fallback, false, __VA_ARGS__)
+#define OPTION_REQUIRED(values, field, name, kind, argument, ...)                                  \
+    OPTION_ROW(values, field, name, kind, argument, NULL, true, __VA_ARGS__)
+#define CHOICES(...)                                                                               \
+    .choices = (const char *const[])                                                               \
     {                                                                                              \
-        option, OPTION_##kind, argument, NULL, help, offsetof(values, field), true                 \
+        __VA_ARGS__, NULL                                                                          \
     }
+
+/* The words that a value may be, NULL-terminated: presets, or the option's choices; else NULL. */
+const char *const *option_words(const Option *option);
+
+/* Appends all that help says of an option, choices and default included. */
+void option_text(const Option *option, Text *text);
+
+/* Calls `line` with each line of paragraphs (NULL: none), without its newline. */
+void paragraphs_each(const char *paragraphs, void (*line)(const char *text, void *context),
+                     void *context);
 
 /* Reads the words after the command's name and runs it. Returns the exit status. */
 int command_run(const Subcommand *command, int n_words, char **words);

@@ -85,14 +85,16 @@ static int run(const void *values)
 static const Option options[] = {
     OPTION_REQUIRED(
         TokenizeValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE|DIR",
-        "byte, char, sentencepiece-bpe, sentencepiece-unigram, a tokenizer.json or .model, "
-        "or a folder with one, such as a model's"),
+        "the type of a new one; or a tokenizer.json or .model, or a folder with one, such as a "
+        "model's",
+        .names = NAMES_FILE, TOKENIZER_TYPES),
     OPTION(TokenizeValues, tokenizer_size, "tokenizer-size", COUNT, "N", NULL,
            "tokens a sentencepiece tokenizer learns (default: 4096)"),
     OPTION_REQUIRED(TokenizeValues, data, "data", LIST, "FILE ...",
-                    "UTF-8 text, or .jsonl: a JSON object with a text a line"),
+                    "UTF-8 text, or .jsonl: a JSON object with a text a line", .names = NAMES_FILE),
     OPTION_REQUIRED(TokenizeValues, out, "out", TEXT, "DIR",
-                    "new folder for train_000000.bin ..., val_000000.bin ... and the tokenizer"),
+                    "new folder for train_000000.bin ..., val_000000.bin ... and the tokenizer",
+                    .names = NAMES_FOLDER),
     OPTION_TEXT_FIELD(TokenizeValues),
     OPTION(TokenizeValues, shard_tokens, "shard-tokens", COUNT, "N", "100000000", "tokens a shard"),
     OPTION(TokenizeValues, held_out, "held-out", REAL, "SHARE", "0.05",
@@ -106,6 +108,9 @@ const Subcommand command_tokenize = {
                "shards. The folder appears when it is complete.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "A large text, read once, then trained on:\n"
+                "  wavefield tokenize --tokenizer byte --data large.txt --out shards\n"
+                "  wavefield train --config demo --data shards --out large\n",
     .values_size = sizeof(TokenizeValues),
     .run = run,
 };

@@ -344,21 +344,23 @@ static int run(const void *values)
 }
 
 static const Option options[] = {
-    OPTION(TrainValues, config, "config", TEXT, "PRESET|FILE", NULL,
-           "demo, v3.5-6m, v4-20m, v4-130m, v4-825m, or a config.json"),
+    OPTION_CONFIG(TrainValues),
     OPTION_SET(TrainValues),
     OPTION_REQUIRED(TrainValues, data, "data", LIST, "FILE|DIR ...",
-                    "UTF-8 text, .jsonl, .bin shards, or folders of shards to learn"),
+                    "UTF-8 text, .jsonl, .bin shards, or folders of shards to learn",
+                    .names = NAMES_FILE),
     OPTION(TrainValues, eval_data, "eval-data", LIST, "FILE|DIR ...", NULL,
-           "held-out data (default: the val shards of a folder, else --held-out)"),
+           "held-out data (default: the val shards of a folder, else --held-out)",
+           .names = NAMES_FILE),
     OPTION_TEXT_FIELD(TrainValues),
     OPTION_REQUIRED(TrainValues, out, "out", TEXT, "DIR",
                     "folder for checkpoints, metrics.jsonl, the best checkpoint (DIR/best) and the "
-                    "finished model"),
+                    "finished model",
+                    .names = NAMES_FOLDER),
     OPTION(TrainValues, tokenizer, "tokenizer", TEXT, "TYPE|FILE|DIR", NULL,
-           "byte, char, sentencepiece-bpe, sentencepiece-unigram, a tokenizer.json or .model, or a "
-           "folder with one (default: that beside the shards, else the configuration's type, else "
-           "char)"),
+           "the type of a new one; or a tokenizer.json or .model, or a folder with one (default: "
+           "that beside the shards, else the configuration's type, else char)",
+           .names = NAMES_FILE, TOKENIZER_TYPES),
     OPTION_TOKENIZER_SIZE(TrainValues),
     OPTION(TrainValues, held_out, "held-out", REAL, "SHARE", NULL,
            "share of the data, at its end, kept for evaluation (default: 0.05 where there is no "
@@ -403,7 +405,7 @@ static const Option options[] = {
            "keep less for the backward pass and compute it again: less memory, more work, the same "
            "bits"),
     OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
-           "how the field propagates: auto, scan, fft or direct (default: auto)"),
+           "how the field propagates (default: auto)", EVALUATORS),
     OPTION_DEVICE(TrainValues),
 };
 
@@ -414,6 +416,13 @@ const Subcommand command_train = {
                "it. A second one ends at once; what was saved before stays whole.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .examples = "A small model of the characters of a text:\n"
+                "  wavefield train --config demo --data story.txt --out story\n"
+                "The same run again, from its newest checkpoint:\n"
+                "  wavefield train --config demo --data story.txt --out story --resume\n"
+                "Bytes as tokens, a model of another width, and one text more:\n"
+                "  wavefield train --config demo --set embedding_dim=192 --tokenizer byte \\\n"
+                "      --data story.txt letters.txt --out wider\n",
     .values_size = sizeof(TrainValues),
     .run = run,
 };

@@ -3,9 +3,10 @@
 #
 #   check.sh CASE
 #
-# The environment names the install (PREFIX, and LIB and INCLUDE in it), where to work (WORK), this
-# folder (SOURCE) and the tools (CMAKE, GENERATOR, CC, CXX, NM, PKG_CONFIG; CXX may be empty). FLAGS
-# are for every compilation. Exit status 77 means skipped.
+# The environment, set by tests/install.cmake, names the install (PREFIX, and BIN, LIB, INCLUDE, DOC,
+# MAN and DATA in it), what it comes from (BUILD, INTERNAL, ABI, REDUCED, MANUAL), where to work
+# (WORK), this folder (SOURCE) and the tools (CMAKE, GENERATOR, CC, CXX, NM, PKG_CONFIG; CXX may be
+# empty). FLAGS are for every compilation. Exit status 77 means skipped.
 set -eu
 
 die() {
@@ -19,11 +20,11 @@ skip() {
 
 # Expands a line of flags whose spaces are escaped, as pkg-config writes them, into a command.
 with_flags() {
-    flags=$1
+    line=$1
     shift
     command=
     for word; do command="$command '$word'"; done
-    eval "$command $flags"
+    eval "$command $line"
 }
 
 # project NAME OPTION…: builds the project beside this script in a folder NAME and runs its tests.
@@ -59,7 +60,7 @@ shown() {
 only_wf() {
     echo "$2" | grep -q '^wf_model_create$' || die "$1 does not show wf_model_create"
     others=$(echo "$2" | grep -v '^wf_' || true)
-    [ -z "$others" ] || die "$1 shows names that are not ours:" $others
+    [ -z "$others" ] || die "$1 shows names that are not ours: $others"
 }
 
 WORK="$WORK/$1"
@@ -129,6 +130,35 @@ names) # a program may use each of our internal names for something of its own
     # shellcheck disable=SC2086
     with_flags "$flags" "$CC" $FLAGS -std=c11 "$SOURCE/consumer.c" "$WORK/names.o" -o "$WORK/names"
     "$WORK/names"
+    ;;
+layout) # what lies where, of which component, and that it works after the move
+    [ -f "$DOC/LICENSE" ] || die "no LICENSE"
+    "$BIN/wavefield" --version | grep -q '^backends: cpu' || die "no backends in --version"
+    if [ "$MANUAL" = TRUE ]; then
+        "$BIN/wavefield" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$WORK/commands"
+        [ -s "$WORK/commands" ] || die "no commands in --help"
+        while read -r command; do
+            [ -s "$MAN/man1/wavefield-$command.1" ] || die "no page for $command"
+        done <"$WORK/commands"
+        bash -c '. "$0" && complete -p wavefield' \
+            "$DATA/bash-completion/completions/wavefield" >/dev/null
+    fi
+    if command -v readelf >/dev/null; then
+        ! readelf -d "$BIN/wavefield" "$LIB/libwavefield.so" | grep -E 'R(UN)?PATH' ||
+            die "a path of the build is left in the install"
+        readelf -d "$LIB/libwavefield.so" | grep -q "SONAME.*\[libwavefield.so.$ABI\]" ||
+            die "the soname is not libwavefield.so.$ABI"
+    fi
+    rm -rf "$WORK/run" "$WORK/develop"
+    "$CMAKE" --install "$BUILD" --prefix "$WORK/run" --component Runtime >/dev/null
+    "$CMAKE" --install "$BUILD" --prefix "$WORK/develop" --component Development >/dev/null
+    (cd "$WORK/run" && find . -type f -o -type l) | sort >"$WORK/run.txt"
+    (cd "$WORK/develop" && find . -type f -o -type l) | sort >"$WORK/develop.txt"
+    (cd "$PREFIX" && find . -type f -o -type l) | sort >"$WORK/all.txt"
+    sort -m "$WORK/run.txt" "$WORK/develop.txt" | diff - "$WORK/all.txt" ||
+        die "the components do not make up the install, each file once"
+    ! grep -E '\.(h|a|pc|cmake|so)$' "$WORK/run.txt" || die "development files in Runtime"
+    ! grep -E '/bin/|\.so\.|/man/' "$WORK/develop.txt" || die "programs in Development"
     ;;
 *)
     die "no case $1"

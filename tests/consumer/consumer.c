@@ -20,8 +20,8 @@ static void check(wf_status status)
 
 static wf_model *tiny_model(wf_device *device)
 {
-    static const char *const keys[] = {"vocab_size=8", "embedding_dim=16", "num_layers=1",
-                                       "num_heads=2",  "ffn_dim=32",       "field_size=64",
+    static const char *const keys[] = {"vocab_size=8",  "embedding_dim=16", "num_layers=1",
+                                       "num_heads=2",   "ffn_dim=32",       "field_size=64",
                                        "max_seq_len=32"};
     wf_config *config;
     wf_model *model;
@@ -41,10 +41,10 @@ static double learn_to_count(wf_model *model)
     wf_trainer *trainer;
     wf_step_stats stats = {0};
     check(wf_dataset_from_tokens(tokens, TOKENS, VOCABULARY, 0, &data));
-    check(wf_trainer_create(model, data,
-                            wf_trainer_params(.steps = STEPS, .batch_size = 4,
-                                              .learning_rate = 0.02, .warmup = 1),
-                            &trainer));
+    check(wf_trainer_create(
+        model, data,
+        wf_trainer_params(.steps = STEPS, .batch_size = 4, .learning_rate = 0.02, .warmup = 1),
+        &trainer));
     for (int i = 0; i < STEPS; i++) check(wf_trainer_step(trainer, &stats));
     wf_trainer_destroy(trainer);
     wf_dataset_destroy(data);

@@ -1,4 +1,5 @@
-// The same as a C++ user writes it: owners instead of destroy calls, exceptions instead of statuses.
+// The same as a C++ user writes it: owners instead of destroy calls, exceptions instead of
+// statuses.
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
