@@ -7,8 +7,9 @@
 # wavefield_static     libwavefield.a (wavefield::static): the rooms linked into one relocatable
 #                      object whose other names objcopy makes local. Where the compiler or objcopy
 #                      cannot do that, the plain rooms; the summary then says that their names show.
-#                      Static dependencies stay outside: a copy of theirs inside would miss their
-#                      fixes, and clash with nothing only as long as no one else links them.
+#                      Static dependencies (glslang) stay outside, as link flags of the installed
+#                      packages: a program that links them itself would have them twice, and what
+#                      is mended in them would not be mended here.
 
 get_property(rooms GLOBAL PROPERTY WAVEFIELD_ROOMS)
 set(symbols_folder ${PROJECT_BINARY_DIR}/symbols)
@@ -22,12 +23,10 @@ check_linker_flag(C "LINKER:--version-script,${version_script}" WAVEFIELD_HAVE_V
 
 # What turns an archive into one object: the compiler, so that it finds its own linker.
 separate_arguments(compiler_flags UNIX_COMMAND "${CMAKE_C_FLAGS}")
-set(relocatable_link ${CMAKE_C_COMPILER} ${compiler_flags} -r -nostdlib)
-include(CheckCCompilerFlag)
-check_c_compiler_flag(-flinker-output=nolto-rel WAVEFIELD_HAVE_NOLTO_REL)
-if(WAVEFIELD_HAVE_NOLTO_REL)
-  list(APPEND relocatable_link -flinker-output=nolto-rel)
+if(CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+  list(APPEND compiler_flags ${CMAKE_C_COMPILE_OPTIONS_IPO})
 endif()
+set(relocatable_link ${CMAKE_C_COMPILER} ${compiler_flags} -r -nostdlib)
 # Sections of a group are kept or dropped by the group's name, which must then not become local.
 check_linker_flag(C "LINKER:--force-group-allocation" WAVEFIELD_HAVE_FORCE_GROUP_ALLOCATION)
 if(WAVEFIELD_HAVE_FORCE_GROUP_ALLOCATION)
@@ -35,7 +34,7 @@ if(WAVEFIELD_HAVE_FORCE_GROUP_ALLOCATION)
 endif()
 set(keep_public --wildcard --keep-global-symbol=wf_*)
 
-# Tries both on a small archive; sets `result`.
+# Tries both on a small archive, with further options of the compiler; sets `result`.
 function(wf_try_reduction result)
   set(${result} FALSE PARENT_SCOPE)
   if(NOT CMAKE_OBJCOPY OR NOT CMAKE_NM OR NOT CMAKE_AR OR NOT UNIX OR APPLE
@@ -46,11 +45,11 @@ function(wf_try_reduction result)
   file(WRITE ${probe}.c "int inner(void); int inner(void) { return 1; }
 int wf_outer(void); int wf_outer(void) { return inner(); }\n")
   file(REMOVE ${probe}.a)
-  execute_process(COMMAND ${CMAKE_C_COMPILER} ${compiler_flags} -c ${probe}.c -o ${probe}.o
-                  COMMAND_ERROR_IS_FATAL ANY)
   foreach(command
+      "${CMAKE_C_COMPILER};${compiler_flags};-c;${probe}.c;-o;${probe}.o"
       "${CMAKE_AR};rc;${probe}.a;${probe}.o"
-      "${relocatable_link};-Wl,--whole-archive;${probe}.a;-Wl,--no-whole-archive;-o;${probe}-all.o"
+      "${relocatable_link};${ARGN};-Wl,--whole-archive;${probe}.a;-Wl,--no-whole-archive;\
+-o;${probe}-all.o"
       "${CMAKE_OBJCOPY};${keep_public};${probe}-all.o;${probe}-public.o"
       "${CMAKE_NM};-g;${probe}-public.o")
     execute_process(COMMAND ${command} RESULT_VARIABLE status OUTPUT_VARIABLE names ERROR_QUIET)
@@ -64,7 +63,12 @@ int wf_outer(void); int wf_outer(void) { return inner(); }\n")
 endfunction()
 
 add_library(wavefield_internal STATIC ${rooms})
-wf_try_reduction(WAVEFIELD_REDUCED)
+wf_try_reduction(WAVEFIELD_REDUCED -flinker-output=nolto-rel)
+if(WAVEFIELD_REDUCED)  # GCC: machine code, whatever the objects hold
+  list(APPEND relocatable_link -flinker-output=nolto-rel)
+else()
+  wf_try_reduction(WAVEFIELD_REDUCED)
+endif()
 if(WAVEFIELD_REDUCED)
   set(public_object ${symbols_folder}/wavefield.o)
   add_custom_command(OUTPUT ${public_object}

@@ -32,7 +32,7 @@ static int wavefield(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(options, sizeof options, format, arguments);
     va_end(arguments);
-    snprintf(line, sizeof line, "cd %s && %s %s 2>&1", folder, WAVEFIELD_BINARY, options);
+    snprintf(line, sizeof line, "cd %s && '%s' %s 2>&1", folder, WAVEFIELD_BINARY, options);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
     size_t length = fread(output, 1, sizeof output - 1, pipe);
@@ -163,6 +163,8 @@ static void help_names_every_option(void **state)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) assert_says(options[i]);
     assert_int_equal(wavefield("--version"), 0);
     assert_says("wavefield 0.");
+    assert_says("\nbackends: ");
+    assert_says(" cpu\n");
 }
 
 /* ---- errors a user meets ---- */
@@ -173,6 +175,9 @@ static void devices_are_listed(void **state)
     assert_int_equal(wavefield("devices"), 0);
     assert_says("cpu");
     assert_says("auto is ");
+    assert_int_equal(wavefield("devices --names"), 0);
+    assert_memory_equal(output, "auto\n", 5);
+    assert_says("\ncpu\n");
     assert_int_equal(wavefield("info --config demo --device vulkan:99"), 1);
     assert_says("vulkan:99");
     assert_says("cpu ("); /* those present are listed */
@@ -440,7 +445,7 @@ static void a_signal_saves_and_ends(void **state)
     (void)state;
     char line[8192];
     snprintf(line, sizeof line,
-             "cd %s && exec %s train " TINY "--data data.txt --device cpu --steps 100000000 "
+             "cd %s && exec '%s' train " TINY "--data data.txt --device cpu --steps 100000000 "
              "--batch-size 1 --out stopped > stopped.txt 2>&1",
              folder, WAVEFIELD_BINARY);
     pid_t child = fork();

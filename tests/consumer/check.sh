@@ -133,7 +133,7 @@ names) # a program may use each of our internal names for something of its own
     ;;
 layout) # what lies where, of which component, and that it works after the move
     [ -f "$DOC/LICENSE" ] || die "no LICENSE"
-    "$BIN/wavefield" --version | grep -q '^backends: cpu' || die "no backends in --version"
+    "$BIN/wavefield" --version | grep -q '^backends:.* cpu' || die "no backends in --version"
     if [ "$MANUAL" = TRUE ]; then
         "$BIN/wavefield" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$WORK/commands"
         [ -s "$WORK/commands" ] || die "no commands in --help"
