@@ -98,6 +98,7 @@ if(PROJECT_VERSION_MAJOR EQUAL 0)
 endif()
 write_basic_package_version_file(${made}/wavefield-config-version.cmake
                                  COMPATIBILITY ${compatibility})
+set(archive ${CMAKE_STATIC_LIBRARY_PREFIX}wavefield${CMAKE_STATIC_LIBRARY_SUFFIX})
 list(REMOVE_DUPLICATES package_modules)
 list(REMOVE_DUPLICATES package_finds)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/wavefield-config.cmake.in

@@ -12,7 +12,8 @@ if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
   endif()
 endif()
 # Unique symbols of C++ templates cannot be made local afterwards (cmake/Symbols.cmake).
-target_compile_options(wavefield_settings INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+target_compile_options(wavefield_settings INTERFACE
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
 if(WAVEFIELD_SANITIZE)
   set(sanitize -fsanitize=${WAVEFIELD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_compile_options(wavefield_settings INTERFACE ${sanitize})

@@ -254,13 +254,15 @@ static void option_help(const Option *option)
 void paragraphs_each(const char *paragraphs, void (*line)(const char *text, void *context),
                      void *context)
 {
-    char text[1024];
+    Text text = {0};
     for (const char *at = paragraphs; at && *at;) {
         size_t length = strcspn(at, "\n");
-        snprintf(text, sizeof text, "%.*s", (int)length, at);
-        line(text, context);
+        text.length = 0;
+        text_append(&text, "%.*s", (int)length, at);
+        if (!text.failed) line(text.data, context);
         at += length + (at[length] == '\n');
     }
+    text_destroy(&text);
 }
 
 static void print_line(const char *text, void *context)

@@ -3,10 +3,10 @@
 #
 #   check.sh CASE
 #
-# The environment, set by tests/install.cmake, names the install (PREFIX, and BIN, LIB, INCLUDE, DOC,
-# MAN and DATA in it), what it comes from (BUILD, INTERNAL, ABI, REDUCED, MANUAL), where to work
-# (WORK), this folder (SOURCE) and the tools (CMAKE, GENERATOR, CC, CXX, NM, PKG_CONFIG; CXX may be
-# empty). FLAGS are for every compilation. Exit status 77 means skipped.
+# The environment, set by tests/install.cmake, names the install (PREFIX, and BIN, LIB, INCLUDE,
+# DOC, MAN and DATA in it), what it comes from (BUILD, INTERNAL, ABI, REDUCED, MANUAL), where to
+# work (WORK), this folder (SOURCE) and the tools (CMAKE, GENERATOR, CC, CXX, NM, PKG_CONFIG; CXX may
+# be empty). FLAGS are for every compilation. Exit status 77 means skipped.
 set -eu
 
 die() {
@@ -72,15 +72,20 @@ cmake-shared)
 cmake-static)
     project "a build" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::static
     ;;
-cmake-alone) # where the libraries that Wavefield links have no development files
+cmake-alone) # without the archive, and the development files of the libraries that Wavefield links
+    rm -rf "$WORK/prefix"
+    cp -R "$PREFIX" "$WORK/prefix"
+    rm "$WORK/prefix/${LIB#"$PREFIX"/}/libwavefield.a"
+    PREFIX="$WORK/prefix"
     export PKG_CONFIG_LIBDIR=/nonexistent PKG_CONFIG_PATH=
     project "shared only" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::wavefield
     if project "static too" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_LINK=wavefield::static \
         >"$WORK/log" 2>&1; then
-        die "the component static was found without jansson"
+        die "the component static was found without libwavefield.a and jansson"
     fi
-    tr -s ' \n' ' ' <"$WORK/log" | grep -q "static link of Wavefield needs.* jansson" ||
-        { cat "$WORK/log"; die "the message does not name jansson"; }
+    tr -s ' \n' ' ' <"$WORK/log" |
+        grep -q "static link of Wavefield needs.* libwavefield.a, .*jansson" ||
+        { cat "$WORK/log"; die "the message does not name libwavefield.a and jansson"; }
     ;;
 subproject) # without the variants of the CPU backend, which would take most of the time
     project "a build" -DWAVEFIELD_SOURCE="$SOURCE/../.." -DCONSUMER_LINK=wavefield::static \
