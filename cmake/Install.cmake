@@ -74,6 +74,7 @@ function(wf_translate target)
 endfunction()
 wf_translate(wavefield_dependencies)
 foreach(item IN LISTS package_items)
+  string(REPLACE "," "$<COMMA>" item "${item}")  # -fsanitize=address,undefined
   target_link_libraries(wavefield_static PRIVATE $<INSTALL_INTERFACE:${item}>)
 endforeach()
 
