@@ -53,6 +53,7 @@ static const struct {
                           "--resume needs. It is complete or absent."},
     {"SHARDS/train_NNNNNN.bin", "Tokens to train on; val_NNNNNN.bin holds those to evaluate on, "
                                 "and tokenizer.json says what they mean."},
+    {"OUT/best", "The checkpoint with the lowest held-out loss so far."},
     {"OUT/metrics.jsonl", "A training run's steps and evaluations, one JSON object a line."},
 };
 
