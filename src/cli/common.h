@@ -9,7 +9,7 @@
 #include "wavefield/model.h"
 
 extern const Subcommand command_devices, command_info, command_train, command_eval,
-    command_generate, command_logits, command_check, command_bench, command_tokenize;
+    command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot;
 
 /* Rows of option tables that mean the same everywhere. */
 #define OPTION_DEVICE(values)                                                                      \

@@ -9,7 +9,7 @@
 
 static const Subcommand *const commands[] = {
     &command_devices,  &command_info,   &command_tokenize, &command_train, &command_eval,
-    &command_generate, &command_logits, &command_check,    &command_bench,
+    &command_generate, &command_logits, &command_check,    &command_bench, &command_plot,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

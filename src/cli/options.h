@@ -1,7 +1,8 @@
 /* The commands and their options: one table a command is the single source of parsing and help.
  *
  * An option is given as --name VALUE or --name=VALUE. A list takes every word up to the next
- * option, and may be given more than once. Numbers without a default are -1 where they were not
+ * option, and may be given more than once. A word that belongs to no option is the next operand.
+ * Numbers without a default are -1 where they were not
  * given. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
@@ -27,7 +28,7 @@ typedef struct TextList {
 } TextList;
 
 typedef struct Option {
-    const char *name;
+    const char *name; /* NULL: an operand, given by its place; its kind is OPTION_TEXT */
     OptionKind kind;
     const char *argument; /* what help calls the value; NULL for flags */
     const char *fallback; /* the default, read as if it had been typed; NULL: none */
@@ -54,6 +55,12 @@ typedef struct Subcommand {
 #define OPTION_REQUIRED(values, field, option, kind, argument, help)                               \
     {                                                                                              \
         option, OPTION_##kind, argument, NULL, help, offsetof(values, field), true                 \
+    }
+
+/* OPERAND(PlotValues, run, "RUN", "the folder"): required */
+#define OPERAND(values, field, argument, help)                                                     \
+    {                                                                                              \
+        NULL, OPTION_TEXT, argument, NULL, help, offsetof(values, field), true                     \
     }
 
 /* Reads the words after the command's name and runs it. Returns the exit status. */
