@@ -1,5 +1,5 @@
-/* Looking into a model: the waves it has learnt, how its heads are coupled, and what the tokens of a
- * text read from the field.
+/* Looking into a model: the waves it has learnt, how its heads are coupled, and what the tokens of
+ * a text read from the field.
  *
  * A layer's index counts all layers of the model; those that carry a field are its wave layers. */
 #ifndef WAVEFIELD_INSPECT_H
@@ -34,16 +34,16 @@ WF_API wf_status wf_model_waves(const wf_model *model, int layer, wf_wave *waves
 /* Their samples k(t) at t = 0 … field_size-1: kernels [num_heads, field_size]. */
 WF_API wf_status wf_model_wave_kernels(const wf_model *model, int layer, double *kernels);
 
-/* Their reach, reach [num_heads], in tokens: the smallest distance t within which `share` (more than
- * 0, at most 1) of Σ|k| over the field lies, divided by the cells from a token to the next. 0: all
- * of it at the token's own cell. */
+/* Their reach, reach [num_heads], in tokens: the smallest distance t within which `share` (more
+ * than 0, at most 1) of Σ|k| over the field lies, divided by the cells from a token to the next. 0:
+ * all of it at the token's own cell. */
 WF_API wf_status wf_model_wave_reach(const wf_model *model, int layer, double share, double *reach);
 
 /* Cells from a token to the next, s. */
 WF_API double wf_model_stride(const wf_model *model);
 
-/* softmax(field_coupling), coupling [num_heads, num_heads]: row a holds the shares of the heads that
- * head a reads. */
+/* softmax(field_coupling), coupling [num_heads, num_heads]: row a holds the shares of the heads
+ * that head a reads. */
 WF_API wf_status wf_model_coupling(const wf_model *model, int layer, double *coupling);
 
 /* What each token of a text reads from each wave: energy [wave layers, num_heads, n] is ‖r‖², the

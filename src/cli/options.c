@@ -262,8 +262,7 @@ void command_help(const Subcommand *command)
     printf("wavefield %s: %s\n\nUsage: wavefield %s", command->name, command->summary,
            command->name);
     for (int i = 0; i < command->n_options; i++)
-        if (command->options[i].required)
-            printf(" %s", OPTION_PRINT(&command->options[i]));
+        if (command->options[i].required) printf(" %s", OPTION_PRINT(&command->options[i]));
     printf(" [options]\n\nOptions:\n");
     for (int i = 0; i < command->n_options; i++) option_help(&command->options[i]);
     printf("  --help%*sthis text\n", HELP_COLUMN - 8, "");

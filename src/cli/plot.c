@@ -108,8 +108,7 @@ static wf_status choose_text(PlotRun *run)
                         wf_generate_params(.prompt = "",
                                            .max_tokens = n < OWN_TOKENS ? n : OWN_TOKENS,
                                            .sampler = {.temperature = 0.8, .top_p = 0.95},
-                                           .emit = emit,
-                                           .context = &run->text)));
+                                           .emit = emit, .context = &run->text)));
     }
     return run->text.failed ? fail(WF_ERROR_MEMORY, "out of memory for a text") : WF_OK;
 }
@@ -121,8 +120,8 @@ static wf_status encode_text(PlotRun *run)
     if (length == 0) return fail(WF_ERROR_ARGUMENT, "--text is empty");
     run->tokens = malloc(length * sizeof *run->tokens);
     if (!run->tokens) return fail(WF_ERROR_MEMORY, "out of memory for a text's tokens");
-    wf_status status = wf_tokenizer_encode(tokenizer, run->text.data, length, run->tokens, length,
-                                           &run->n_tokens);
+    wf_status status =
+        wf_tokenizer_encode(tokenizer, run->text.data, length, run->tokens, length, &run->n_tokens);
     if (!status) return WF_OK;
     return run->values->text ? fail_within(status, "--text") : status;
 }

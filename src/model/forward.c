@@ -30,9 +30,8 @@ void forward_keep(Forward *forward, TensorId tensor, Region *result)
     result->size = 0;
     region_append(result, &forward->model->device->limits, DTYPE_REAL, shape);
     TensorId kept = graph_external(graph, result->name, DTYPE_REAL, shape, result, 0);
-    graph_append(
-        graph,
-        &(NodeParams){.op = OP_COPY, .in = &tensor, .n_in = 1, .out = &kept, .n_out = 1});
+    graph_append(graph,
+                 &(NodeParams){.op = OP_COPY, .in = &tensor, .n_in = 1, .out = &kept, .n_out = 1});
 }
 
 wf_status forward_run(Forward *forward, const int32_t *tokens)

@@ -88,12 +88,10 @@ wf_status wf_model_wave_reach(const wf_model *model, int layer, double share, do
     if (!(share > 0 && share <= 1))
         return fail(WF_ERROR_ARGUMENT, "a share of %g: expected more than 0, at most 1", share);
     double *kernels = malloc((size_t)(heads * cells) * sizeof *kernels);
-    if (!kernels)
-        return fail(WF_ERROR_MEMORY, "out of memory for %lld kernels", (long long)heads);
+    if (!kernels) return fail(WF_ERROR_MEMORY, "out of memory for %lld kernels", (long long)heads);
     wf_status status = wf_model_wave_kernels(model, layer, kernels);
     for (int64_t h = 0; h < heads && !status; h++)
-        reach[h] =
-            (double)wave_reach(kernels + h * cells, cells, share) / wf_model_stride(model);
+        reach[h] = (double)wave_reach(kernels + h * cells, cells, share) / wf_model_stride(model);
     free(kernels);
     return status;
 }
@@ -152,7 +150,8 @@ static wf_status read_energy(const wf_model *model, const Region *result, int64_
 {
     int64_t heads = model->config->num_heads, width = model->config->embedding_dim;
     float *r = malloc((size_t)(n * width) * sizeof *r);
-    if (!r) return fail(WF_ERROR_MEMORY, "out of memory for the field of %lld tokens", (long long)n);
+    if (!r)
+        return fail(WF_ERROR_MEMORY, "out of memory for the field of %lld tokens", (long long)n);
     wf_status status = device_read_floats(result, 0, r, n * width);
     if (!status) sum_squares(r, n, heads, width / heads, energy);
     free(r);

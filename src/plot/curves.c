@@ -190,7 +190,8 @@ static void set_range(Page *page, const Curve *curve, const History *history, co
         page_add(page, "set logscale y\nset yrange [%.6g:%.6g]", low / 1.2, high * 1.2);
         set_log_marks(page, low / 1.2, high * 1.2);
     } else {
-        page_add(page, "set yrange [%.6g:%.6g]", low - pad, high > low ? high + pad : low + 2 * pad);
+        page_add(page, "set yrange [%.6g:%.6g]", low - pad,
+                 high > low ? high + pad : low + 2 * pad);
     }
 }
 
@@ -203,17 +204,18 @@ static void draw_lines(Page *page, const Curve *curve, const History *history, c
     int evaluations = held_out ? add_evaluations(page, curve, history) : 0;
     if (curve->held_out) set_key(page, curve->falls);
     if (dense)
-        text_append(&page->body,
-                    "plot $d%d using 1:2:3 with filledcurves fs solid 0.6 noborder lc rgb '%s' title "
-                    "'each step'",
-                    points, COLOUR_SKY);
+        text_append(
+            &page->body,
+            "plot $d%d using 1:2:3 with filledcurves fs solid 0.6 noborder lc rgb '%s' title "
+            "'each step'",
+            points, COLOUR_SKY);
     else
-        text_append(&page->body, "plot $d%d using 1:2 with lines lw %g lc rgb '%s' title 'each step'",
-                    points, curve->smooth ? 0.8 : 2.0, curve->smooth ? COLOUR_SKY : COLOUR_BLUE);
-    if (smoothed)
         text_append(&page->body,
-                    ", $d%d using 1:2 with lines lw 2 lc rgb '%s' title 'smoothed'", smoothed,
-                    COLOUR_BLUE);
+                    "plot $d%d using 1:2 with lines lw %g lc rgb '%s' title 'each step'", points,
+                    curve->smooth ? 0.8 : 2.0, curve->smooth ? COLOUR_SKY : COLOUR_BLUE);
+    if (smoothed)
+        text_append(&page->body, ", $d%d using 1:2 with lines lw 2 lc rgb '%s' title 'smoothed'",
+                    smoothed, COLOUR_BLUE);
     if (evaluations)
         text_append(&page->body,
                     ", $d%d using 1:2 with linespoints lw 1.4 pt 7 ps 0.55 lc rgb '%s' title "
@@ -225,9 +227,9 @@ static void draw_lines(Page *page, const Curve *curve, const History *history, c
 /* The unit of a curve: its own, or the power of ten it was scaled by, "× 10⁻³". */
 static const char *unit_of(const Curve *curve, const Series *series, char *text, size_t size)
 {
-    static const char *const digits[] = {"\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",
-                                         "\xe2\x81\xb4", "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7",
-                                         "\xe2\x81\xb8", "\xe2\x81\xb9"};
+    static const char *const digits[] = {
+        "\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",     "\xe2\x81\xb4",
+        "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7", "\xe2\x81\xb8", "\xe2\x81\xb9"};
     char plain[16];
     if (series->power == 0) return curve->unit;
     size_t used = (size_t)snprintf(text, size, "\xc3\x97 10");

@@ -69,26 +69,36 @@ static void token_name(const EnergyMap *map, int64_t i, Text *name)
 static size_t characters(const Text *text)
 {
     size_t count = 0;
-    for (size_t i = 0; i < text->length; i++) count += ((unsigned char)text->data[i] & 0xc0) != 0x80;
+    for (size_t i = 0; i < text->length; i++)
+        count += ((unsigned char)text->data[i] & 0xc0) != 0x80;
     return count;
 }
 
-static bool set_token_axis(Page *page, const EnergyMap *map)
+/* Labels and not ticks: in a tick's name % would be a format. */
+static void add_token_name(Page *page, const Text *name, int64_t i, bool upright)
+{
+    text_append(&page->body, "set label %d ", ++page->labels);
+    gnuplot_quote(&page->body, name->data ? name->data : "", name->length);
+    page_add(page,
+             " at first %lld, graph 0 offset 0,-0.7 %s noenhanced font ',11' tc rgb '#444444'",
+             (long long)i, upright ? "center" : "rotate by 90 right");
+}
+
+/* Upright where each is one character; returns whether they are. */
+static bool add_token_names(Page *page, const EnergyMap *map)
 {
     bool upright = true;
-    text_append(&page->body, "set xtics scale 0 noenhanced font ',11' offset 0,0.3 (");
-    for (int64_t i = 0; i < map->n; i++) {
-        Text name = {0};
+    Text name = {0};
+    for (int64_t i = 0; i < map->n; i++, name.length = 0) {
         token_name(map, i, &name);
         upright &= characters(&name) <= 1;
-        text_append(&page->body, i ? ", " : "");
-        gnuplot_quote(&page->body, name.data ? name.data : "", name.length);
-        text_append(&page->body, " %lld", (long long)i);
-        page->body.failed |= name.failed;
-        text_destroy(&name);
     }
-    page_add(page, ")");
-    if (!upright) page_add(page, "set xtics rotate by 90 right offset 0,0");
+    for (int64_t i = 0; i < map->n; i++, name.length = 0) {
+        token_name(map, i, &name);
+        add_token_name(page, &name, i, upright);
+    }
+    page->body.failed |= name.failed;
+    text_destroy(&name);
     return upright;
 }
 
@@ -120,8 +130,9 @@ static double set_colours(Page *page, const EnergyMap *map, double *sorted)
     if (n > 0) high = series_quantile(sorted, n, 0.995);
     page_add(page, "set cbrange [%.3f:%.3f]", low, fmax(high, low + 0.1));
     page_add(page, "set cbtics %s\nset format cb '%%g'", high - low > 2 ? "1" : "0.5");
-    page_add(page, "set palette defined (0 '#440154', 0.25 '#3b528b', 0.5 '#21918c', 0.75 '#5ec962', "
-                   "1 '#fde725')");
+    page_add(page,
+             "set palette defined (0 '#440154', 0.25 '#3b528b', 0.5 '#21918c', 0.75 '#5ec962', "
+             "1 '#fde725')");
     return n > 0 ? sorted[0] : 0;
 }
 
@@ -141,11 +152,13 @@ static void set_row_axis(Page *page, const EnergyMap *map, Box box)
     if (every <= 4) page_add(page, ")");
     for (int k = 0; k < map->n_layers; k++) {
         double middle = ((double)k + 0.5) * (double)map->heads - 0.5;
-        page_add(page, "set label %d 'layer %d' at screen X(%d), first %g left font ',11' tc rgb '%s'",
+        page_add(page,
+                 "set label %d 'layer %d' at screen X(%d), first %g left font ',11' tc rgb '%s'",
                  ++page->labels, map->layers[k], box.x - 74, middle, COLOUR_INK);
         if (k > 0)
-            page_add(page, "set arrow from graph 0, first %g to graph 1, first %g nohead front lw 2 "
-                           "lc rgb 'white'",
+            page_add(page,
+                     "set arrow from graph 0, first %g to graph 1, first %g nohead front lw 2 "
+                     "lc rgb 'white'",
                      middle - 0.5 * (double)map->heads, middle - 0.5 * (double)map->heads);
     }
 }
@@ -158,19 +171,21 @@ static wf_status draw(Page *page, const EnergyMap *map, int64_t total, int y, in
     if (!sorted) return fail(WF_ERROR_MEMORY, "out of memory for an energy map");
     int height = (int)fmin(fmax(17.0 * (double)map->rows, 140), 640);
     Box box = {PAGE_LEFT + 16, y, PAGE_RIGHT - PAGE_LEFT - 16 - COLOURS, height};
-    int n = snprintf(note, sizeof note,
-                     "log\xe2\x82\x81\xe2\x82\x80 \xe2\x80\x96r\xe2\x80\x96\xc2\xb2 that each token "
-                     "reads from each head's wave");
+    int n =
+        snprintf(note, sizeof note,
+                 "log\xe2\x82\x81\xe2\x82\x80 \xe2\x80\x96r\xe2\x80\x96\xc2\xb2 that each token "
+                 "reads from each head's wave");
     if (total > map->n)
         snprintf(note + n, sizeof note - (size_t)n, "; the first %lld of %lld tokens",
                  (long long)map->n, (long long)total);
     page_panel(page, box, "Field energy", note);
-    page_add(page, "unset grid\nunset border");
-    bool upright = set_token_axis(page, map);
+    page_add(page, "unset grid\nunset border\nunset xtics");
+    bool upright = add_token_names(page, map);
     set_row_axis(page, map, box);
     double least = set_colours(page, map, sorted);
-    page_add(page, "set colorbox user origin screen X(%d), screen Y(%d) size screen %g, screen "
-                   "(Y(0) - Y(%d)) noborder",
+    page_add(page,
+             "set colorbox user origin screen X(%d), screen Y(%d) size screen %g, screen "
+             "(Y(0) - Y(%d)) noborder",
              box.x + box.width + 16, box.y + box.height, 14.0 / PAGE_WIDTH, box.height);
     int block = add_matrix(page, map, least);
     page_fields(page, block, map->n, map->rows, box, "");

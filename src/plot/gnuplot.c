@@ -116,7 +116,8 @@ wf_status gnuplot_run(const char *script, size_t length, char **picture, size_t 
 
 void gnuplot_quote(Text *script, const char *text, size_t length)
 {
-    text_append(script, "'");
+    static const char special[] = "\"\\`@'";
+    text_append(script, "\"");
     for (size_t i = 0; i < length;) {
         uint32_t code;
         int bytes = utf8_decode(text + i, length - i, &code);
@@ -124,11 +125,11 @@ void gnuplot_quote(Text *script, const char *text, size_t length)
             text_append(script, "\xef\xbf\xbd");
         else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
             text_append(script, " ");
-        else if (code == '\'')
-            text_append(script, "''");
+        else if (bytes == 1 && strchr(special, text[i]))
+            text_append(script, "\\%03o", (unsigned)code);
         else
             text_append_bytes(script, text + i, (size_t)bytes);
         i += bytes ? (size_t)bytes : 1;
     }
-    text_append(script, "'");
+    text_append(script, "\"");
 }

@@ -19,14 +19,13 @@ void page_add(Page *page, const char *format, ...)
 
 /* ---- panels ---- */
 
-static const char panel_style[] =
-    "set border 3 lc rgb '#8a8a8a' lw 0.8\n"
-    "set tics out nomirror scale 0.4 tc rgb '#444444'\n"
-    "set xlabel tc rgb '#444444' offset 0,0.35\n"
-    "set ylabel tc rgb '#444444' offset 0.6,0\n"
-    "set grid lt 1 lc rgb '#e9e9e9' lw 0.8\n"
-    "unset key\n"
-    "unset colorbox\n";
+static const char panel_style[] = "set border 3 lc rgb '#8a8a8a' lw 0.8\n"
+                                  "set tics out nomirror scale 0.4 tc rgb '#444444'\n"
+                                  "set xlabel tc rgb '#444444' offset 0,0.35\n"
+                                  "set ylabel tc rgb '#444444' offset 0.6,0\n"
+                                  "set grid lt 1 lc rgb '#e9e9e9' lw 0.8\n"
+                                  "unset key\n"
+                                  "unset colorbox\n";
 
 void page_text(Page *page, int x, int y, double size, const char *colour, const char *text)
 {
@@ -40,7 +39,8 @@ static void add_title(Page *page, int x, int y, const char *title, const char *n
 {
     int after = x;
     if (title) {
-        page_add(page, "set label %d '{/:Bold %s}' at screen X(%d), Y(%d) left font ',14' tc rgb '%s'",
+        page_add(page,
+                 "set label %d '{/:Bold %s}' at screen X(%d), Y(%d) left font ',14' tc rgb '%s'",
                  ++page->labels, title, x, y - 16, COLOUR_INK);
         after += 14 + 9 * (int)strlen(title);
     }
@@ -105,8 +105,9 @@ const char *page_shade(int64_t i, int64_t n, char *text)
     return text;
 }
 
-/* Viewers blur a picture that they enlarge, so a field is sampled every other unit at least, and its
- * edge is blurred by less than two; not for tens of thousands of fields, which need no edges. */
+/* Viewers blur a picture that they enlarge, so a field is sampled every other unit at least, and
+ * its edge is blurred by less than two; not for tens of thousands of fields, which need no edges.
+ */
 static int samples_of_field(int64_t columns, int64_t rows, Box box)
 {
     const int64_t most = 120000;
@@ -161,9 +162,8 @@ wf_status page_render(Page *page, PageFormat format, int width, char **data, siz
                       int *height)
 {
     Text script = {0};
-    *height = format == PAGE_PNG
-                  ? (int)((double)page->height * width / PAGE_WIDTH + 0.5)
-                  : page->height;
+    *height =
+        format == PAGE_PNG ? (int)((double)page->height * width / PAGE_WIDTH + 0.5) : page->height;
     add_script(&script, page, format, width, *height);
     if (script.failed || page->body.failed) {
         text_destroy(&script);

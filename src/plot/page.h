@@ -18,9 +18,9 @@ typedef enum PageFormat {
 
 /* Colours that differ for every kind of colour vision: Okabe and Ito, "Color universal design". */
 #define COLOUR_BLUE "#0072b2"
-#define COLOUR_SKY "#8fc1df"
-#define COLOUR_RED "#d55e00"
-#define COLOUR_INK "#222222"
+#define COLOUR_SKY  "#8fc1df"
+#define COLOUR_RED  "#d55e00"
+#define COLOUR_INK  "#222222"
 #define COLOUR_GREY "#6b6b6b"
 
 typedef struct Page {
@@ -38,9 +38,9 @@ typedef struct Box {
 /* Lines of the script. */
 void page_add(Page *page, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Begins a panel: everything of the one before is forgotten. `title` and `note` (either may be NULL)
- * stand above it, the note in grey to the right of the title; they are set as they are, except that
- * a title's markup is gnuplot's. */
+/* Begins a panel: everything of the one before is forgotten. `title` and `note` (either may be
+ * NULL) stand above it, the note in grey to the right of the title; they are set as they are,
+ * except that a title's markup is gnuplot's. */
 void page_panel(Page *page, Box box, const char *title, const char *note);
 
 /* A panel without axes, for text. */
@@ -50,15 +50,16 @@ void page_bare_end(Page *page);
 /* A title and its note, on a bare panel of their own, above panels that begin at y. */
 void page_heading(Page *page, int x, int y, const char *title, const char *note);
 
-/* A line of text with its baseline at y, of `size` times the page's size; any bytes may be in it. */
+/* A line of text with its baseline at y, of `size` times the page's size; any bytes may be in it.
+ */
 void page_text(Page *page, int x, int y, double size, const char *colour, const char *text);
 
 /* A block of data, whose lines page_add() adds: returns its number, $dNUMBER in the script. */
 int page_block(Page *page);
 void page_block_end(Page *page);
 
-/* Draws block $dNUMBER, `rows` lines of `columns` numbers, as coloured fields that fill the box: the
- * present panel's. Sets its ranges, row 0 at the top; what `more` says is plotted over it. */
+/* Draws block $dNUMBER, `rows` lines of `columns` numbers, as coloured fields that fill the box:
+ * the present panel's. Sets its ranges, row 0 at the top; what `more` says is plotted over it. */
 void page_fields(Page *page, int block, int64_t columns, int64_t rows, Box box, const char *more);
 
 /* Colour `i` of `n` in an order that can be seen, dark to light. */

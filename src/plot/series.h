@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-/* Of every one of `columns` equal parts of the range of x [n] (not decreasing) that holds points the
- * indices of those with the smallest and the largest y: low[k] and high[k], at most `columns` of
- * each. Returns how many. A line through all points inks what lies between them. n ≥ 1. */
+/* Of every one of `columns` equal parts of the range of x [n] (not decreasing) that holds points
+ * the indices of those with the smallest and the largest y: low[k] and high[k], at most `columns`
+ * of each. Returns how many. A line through all points inks what lies between them. n ≥ 1. */
 int64_t series_envelope(const double *x, const double *y, int64_t n, int64_t columns, int64_t *low,
                         int64_t *high);
 

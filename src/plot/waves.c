@@ -22,11 +22,11 @@ typedef struct Waves {
     int *layers; /* [n_layers] */
     int64_t heads, cells, context;
     double stride;
-    double *reach;  /* [n_layers, heads] */
-    double *kernel; /* [heads, cells]: of the layer being drawn */
+    double *reach;               /* [n_layers, heads] */
+    double *kernel;              /* [heads, cells]: of the layer being drawn */
     double *tokens, *log_tokens; /* [cells]: t / stride, and log10(1 + it) */
     int64_t *chosen;             /* [2·KERNEL_COLUMNS] */
-    double *coupling; /* [n_layers, heads, heads] */
+    double *coupling;            /* [n_layers, heads, heads] */
 } Waves;
 
 static void waves_free(Waves *waves)
@@ -58,8 +58,8 @@ static wf_status waves_read(Waves *waves, const wf_model *model)
                      .log_tokens = calloc(cells, sizeof *waves->log_tokens),
                      .chosen = calloc(2 * KERNEL_COLUMNS, sizeof *waves->chosen),
                      .coupling = calloc((size_t)n * heads * heads + 1, sizeof *waves->coupling)};
-    if (!waves->layers || !waves->reach || !waves->kernel || !waves->tokens ||
-        !waves->log_tokens || !waves->chosen || !waves->coupling)
+    if (!waves->layers || !waves->reach || !waves->kernel || !waves->tokens || !waves->log_tokens ||
+        !waves->chosen || !waves->coupling)
         return fail(WF_ERROR_MEMORY, "out of memory for the waves of %d layers", n);
     wf_model_wave_layers(model, waves->layers, n);
     for (size_t t = 0; t < cells; t++) {
@@ -98,8 +98,7 @@ static int add_kernel(Page *page, const Waves *waves, int64_t head, double most)
 /* Marks of a log10(1 + tokens) axis. */
 static void set_distance_axis(Page *page, double most)
 {
-    static const int marks[] = {0,   1,    3,    10,   30,    100,
-                                300, 1000, 3000, 10000, 30000, 100000};
+    static const int marks[] = {0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
     page_add(page, "set xrange [0:U(%g)]\nset xlabel 'distance, tokens'", most);
     text_append(&page->body, "set xtics (");
     for (size_t i = 0; i < sizeof marks / sizeof *marks && marks[i] <= most; i++)
@@ -136,11 +135,12 @@ static wf_status draw_kernels(Page *page, Waves *waves, int k, Box box, double m
     page_block_end(page);
     text_append(&page->body, "plot ");
     for (int64_t h = 0; h < waves->heads; h++)
-        text_append(&page->body,
-                    "$d%lld using (U($1)):2 with filledcurves y=%lld fs transparent solid 0.18 noborder "
-                    "lc rgb '%s', $d%lld using (U($1)):2 with lines lw 1.4 lc rgb '%s', ",
-                    (long long)(first + h), (long long)-h, SHADE(h, waves->heads),
-                    (long long)(first + h), SHADE(h, waves->heads));
+        text_append(
+            &page->body,
+            "$d%lld using (U($1)):2 with filledcurves y=%lld fs transparent solid 0.18 noborder "
+            "lc rgb '%s', $d%lld using (U($1)):2 with lines lw 1.4 lc rgb '%s', ",
+            (long long)(first + h), (long long)-h, SHADE(h, waves->heads), (long long)(first + h),
+            SHADE(h, waves->heads));
     page_add(page,
              "$d%d using (U($1)):2 with points pt 7 ps 0.7 lc rgb '%s', "
              "$d%d using (U($1)):2 with points pt 7 ps 0.45 lc rgb 'white'",
@@ -151,8 +151,7 @@ static wf_status draw_kernels(Page *page, Waves *waves, int k, Box box, double m
 static double farthest(const Waves *waves)
 {
     double most = 0;
-    for (int64_t i = 0; i < waves->n_layers * waves->heads; i++)
-        most = fmax(most, waves->reach[i]);
+    for (int64_t i = 0; i < waves->n_layers * waves->heads; i++) most = fmax(most, waves->reach[i]);
     return most;
 }
 
@@ -198,14 +197,17 @@ static void draw_reach(Page *page, const Waves *waves, Box box)
     for (int k = 0; k < waves->n_layers; k++)
         text_append(&page->body, "%s'%d' %d", k ? ", " : "", waves->layers[k], k);
     page_add(page, ")");
-    page_add(page, "set arrow 1 from graph 0, first %lld to graph 1, first %lld nohead dt 2 lw 1.2 "
-                   "lc rgb '%s'",
+    page_add(page,
+             "set arrow 1 from graph 0, first %lld to graph 1, first %lld nohead dt 2 lw 1.2 "
+             "lc rgb '%s'",
              (long long)waves->context, (long long)waves->context, COLOUR_RED);
-    page_add(page, "set label %d 'context, %lld tokens' at graph 0.995, first %g right font ',11' tc "
-                   "rgb '%s'",
+    page_add(page,
+             "set label %d 'context, %lld tokens' at graph 0.995, first %g right font ',11' tc "
+             "rgb '%s'",
              ++page->labels, (long long)waves->context, 1.35 * (double)waves->context, COLOUR_RED);
-    page_add(page, "plot $d%d using 1:2:3 with impulses lw 2 lc rgb variable, "
-                   "$d%d using 1:2:3 with points pt 7 ps 0.8 lc rgb variable",
+    page_add(page,
+             "plot $d%d using 1:2:3 with impulses lw 2 lc rgb variable, "
+             "$d%d using 1:2:3 with points pt 7 ps 0.8 lc rgb variable",
              block, block);
 }
 
@@ -228,8 +230,9 @@ static void draw_coupling(Page *page, const Waves *waves, int k, double most, Bo
         page_add(page, "%s", "");
     }
     page_block_end(page);
-    page_add(page, "unset grid\nunset border\nset tics scale 0 font ',11'\nset xtics %lld offset "
-                   "0,0.7\nset ytics %lld offset 0.7,0\nset cbrange [0:%.4f]",
+    page_add(page,
+             "unset grid\nunset border\nset tics scale 0 font ',11'\nset xtics %lld offset "
+             "0,0.7\nset ytics %lld offset 0.7,0\nset cbrange [0:%.4f]",
              (long long)every, (long long)every, most);
     page_add(page, "set palette defined (0 '#f7fafd', 0.25 '#c3d9ec', 0.6 '#4a8ac4', 1 '#08306b')");
     text[0] = 0;
@@ -272,8 +275,8 @@ static void draw_all_couplings(Page *page, const Waves *waves, Box box)
     int side, columns = best_columns(waves->n_layers, box, GAP, APART, &side);
     for (int k = 0; k < waves->n_layers; k++)
         draw_coupling(page, waves, k, most,
-                      (Box){box.x + k % columns * (side + GAP), box.y + k / columns * (side + APART),
-                            side, side});
+                      (Box){box.x + k % columns * (side + GAP),
+                            box.y + k / columns * (side + APART), side, side});
 }
 
 /* ---- all ---- */
@@ -287,8 +290,9 @@ static wf_status draw(Page *page, Waves *waves, int y, int *bottom)
     *bottom = y;
     if (waves->n_layers == 0) return WF_OK;
     page_heading(page, PAGE_LEFT, y, "Wave kernels",
-                 gated ? "k(t) over its largest value, before the spectral gate; the dot is the reach"
-                       : "k(t) over its largest value; the dot is the reach");
+                 gated
+                     ? "k(t) over its largest value, before the spectral gate; the dot is the reach"
+                     : "k(t) over its largest value; the dot is the reach");
     TRY(draw_all_kernels(page, waves, y + HEADING, &y));
     y += 22;
     draw_reach(page, waves, (Box){PAGE_LEFT, y, REACH_WIDTH, height});
