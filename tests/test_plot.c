@@ -388,6 +388,13 @@ static void a_model_without_a_run_has_its_own_panels(void **state)
     if (shell("command -v python3") == 0)
         assert_int_equal(shell("python3 %s svg model.svg Loss", CHECK_PAGE), 1);
 
+    /* The least there can be: one layer, one head, one token, one step of nothing but zeros. */
+    shell_ok(WAVEFIELD TRAIN "--set num_layers=1 num_heads=1 --tokenizer byte --out least");
+    shell_ok("echo '{\"step\":1,\"loss\":0,\"accuracy\":0,\"gradient_norm\":0,"
+             "\"learning_rate\":0,\"tokens\":0,\"seconds\":0}' > least/metrics.jsonl");
+    shell_ok(WAVEFIELD "plot least --device cpu --text x --out least.svg");
+    check_svg("least.svg", CURVES WAVES "x");
+
     /* Metrics of a run that has saved nothing yet, and was killed while it wrote a line. */
     shell_ok("mkdir young && head -n 3 " RUN "/metrics.jsonl > young/metrics.jsonl && "
              "printf '{\"step\":4,\"lo' >> young/metrics.jsonl");

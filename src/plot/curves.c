@@ -183,15 +183,15 @@ static void set_range(Page *page, const Curve *curve, const History *history, co
         low = fmin(low, curve->held_out(&history->evaluations[i]));
         high = fmax(high, curve->held_out(&history->evaluations[i]));
     }
-    double pad = 0.06 * (high - low) + 1e-3 * fabs(high);
+    double pad = fmax(0.06 * (high - low), 1e-3 * fabs(high));
+    if (pad == 0) pad = 1;
     if (curve->from_zero) {
         page_add(page, "set yrange [0:%.6g]", high > 0 ? 1.12 * high : 1);
     } else if (curve->logarithmic && high > 4 * low) {
         page_add(page, "set logscale y\nset yrange [%.6g:%.6g]", low / 1.2, high * 1.2);
         set_log_marks(page, low / 1.2, high * 1.2);
     } else {
-        page_add(page, "set yrange [%.6g:%.6g]", low - pad,
-                 high > low ? high + pad : low + 2 * pad);
+        page_add(page, "set yrange [%.6g:%.6g]", low - pad, high + pad);
     }
 }
 
@@ -251,8 +251,12 @@ static wf_status draw_curve(Page *page, const Curve *curve, const History *histo
         page_panel(page, box, curve->title, unit_of(curve, &series, unit, sizeof unit));
         page_add(page, "set xlabel 'step'\nset xrange [0:%lld]\nset format x '%%.0f'", last);
         if (last < 10) page_add(page, "set xtics 1");
-        if (series.n > 0) set_range(page, curve, history, &series);
-        if (series.n > 0) draw_lines(page, curve, history, &series);
+        if (series.n > 0) {
+            set_range(page, curve, history, &series);
+            draw_lines(page, curve, history, &series);
+        } else {
+            page_add(page, "set yrange [0:1]\nplot NaN");
+        }
     }
     series_free(&series);
     return status;

@@ -244,6 +244,17 @@ static void draw_coupling(Page *page, const Waves *waves, int k, double most, Bo
     page_fields(page, block, heads, heads, box, text);
 }
 
+enum { COUPLING_GAP = 34, COUPLINGS_APART = 46, COUPLING_HEADING = 14 };
+
+/* Six small ones a row at most. */
+static int couplings_height(int n_layers)
+{
+    enum { LEAST = 330, LEAST_SIDE = 46 };
+    int rows = (n_layers + 5) / 6;
+    int needed = COUPLING_HEADING + rows * (LEAST_SIDE + COUPLINGS_APART);
+    return needed > LEAST ? needed : LEAST;
+}
+
 /* The number of columns that makes n squares in a box largest. */
 static int best_columns(int n, Box box, int gap, int apart, int *side)
 {
@@ -263,20 +274,19 @@ static int best_columns(int n, Box box, int gap, int apart, int *side)
 
 static void draw_all_couplings(Page *page, const Waves *waves, Box box)
 {
-    enum { GAP = 34, APART = 46, HEADING = 14 };
     char note[96];
     double most = 0;
     for (int64_t i = 0; i < waves->n_layers * waves->heads * waves->heads; i++)
         most = fmax(most, waves->coupling[i]);
     snprintf(note, sizeof note, "share of head (column) that head (row) reads, 0 to %.2f", most);
     page_heading(page, box.x, box.y, "Coupling", note);
-    box.y += HEADING;
-    box.height -= HEADING;
-    int side, columns = best_columns(waves->n_layers, box, GAP, APART, &side);
+    box.y += COUPLING_HEADING;
+    box.height -= COUPLING_HEADING;
+    int side, columns = best_columns(waves->n_layers, box, COUPLING_GAP, COUPLINGS_APART, &side);
     for (int k = 0; k < waves->n_layers; k++)
         draw_coupling(page, waves, k, most,
-                      (Box){box.x + k % columns * (side + GAP),
-                            box.y + k / columns * (side + APART), side, side});
+                      (Box){box.x + k % columns * (side + COUPLING_GAP),
+                            box.y + k / columns * (side + COUPLINGS_APART), side, side});
 }
 
 /* ---- all ---- */
@@ -284,7 +294,7 @@ static void draw_all_couplings(Page *page, const Waves *waves, Box box)
 static wf_status draw(Page *page, Waves *waves, int y, int *bottom)
 {
     enum { GAP = 84, REACH_WIDTH = 720, HEADING = 26 };
-    int height = waves->n_layers > 8 ? 420 : 330;
+    int height = couplings_height(waves->n_layers);
     bool gated = waves->model->config->spectral_gate;
     int right = PAGE_LEFT + REACH_WIDTH + GAP;
     *bottom = y;
