@@ -136,30 +136,35 @@ static double set_colours(Page *page, const EnergyMap *map, double *sorted)
     return n > 0 ? sorted[0] : 0;
 }
 
-static void set_row_axis(Page *page, const EnergyMap *map, Box box)
+/* Heads' numbers where rows are high enough for at least every fourth. */
+static void add_head_marks(Page *page, const EnergyMap *map, Box box)
 {
-    page_add(page, "set ytics scale 0 font ',10'");
+    enum { LEAST = 11 };
     double row = (double)box.height / (double)map->rows;
-    int64_t every = row >= 11 ? 1 : (int64_t)ceil(11 / row);
-    if (every > 4) page_add(page, "unset ytics");
-    if (every <= 4) text_append(&page->body, "set ytics (");
-    for (int64_t r = 0, first = 1; every <= 4 && r < map->rows; r++) {
-        if (r % map->heads % every || (every > 1 && r % map->heads + every > map->heads)) continue;
-        text_append(&page->body, "%s'%lld' %lld", first ? "" : ", ", (long long)(r % map->heads),
-                    (long long)r);
-        first = 0;
-    }
-    if (every <= 4) page_add(page, ")");
+    int64_t every = row >= LEAST ? 1 : (int64_t)ceil(LEAST / row);
+    page_add(page, "unset ytics");
+    if (every > 4) return;
+    text_append(&page->body, "set ytics scale 0 font ',10' tc rgb '#444444' (");
+    for (int64_t k = 0; k < map->n_layers; k++)
+        for (int64_t h = 0; h == 0 || h + every <= map->heads; h += every)
+            text_append(&page->body, "%s'%lld' %lld", k + h > 0 ? ", " : "", (long long)h,
+                        (long long)(k * map->heads + h));
+    page_add(page, ")");
+}
+
+static void add_layer_names(Page *page, const EnergyMap *map, Box box)
+{
+    enum { BESIDE = 74 };
     for (int k = 0; k < map->n_layers; k++) {
-        double middle = ((double)k + 0.5) * (double)map->heads - 0.5;
+        double top = (double)(k * map->heads) - 0.5, middle = top + 0.5 * (double)map->heads;
         page_add(page,
                  "set label %d 'layer %d' at screen X(%d), first %g left font ',11' tc rgb '%s'",
-                 ++page->labels, map->layers[k], box.x - 74, middle, COLOUR_INK);
+                 ++page->labels, map->layers[k], box.x - BESIDE, middle, COLOUR_INK);
         if (k > 0)
             page_add(page,
                      "set arrow from graph 0, first %g to graph 1, first %g nohead front lw 2 "
                      "lc rgb 'white'",
-                     middle - 0.5 * (double)map->heads, middle - 0.5 * (double)map->heads);
+                     top, top);
     }
 }
 
@@ -181,7 +186,8 @@ static wf_status draw(Page *page, const EnergyMap *map, int64_t total, int y, in
     page_panel(page, box, "Field energy", note);
     page_add(page, "unset grid\nunset border\nunset xtics");
     bool upright = add_token_names(page, map);
-    set_row_axis(page, map, box);
+    add_head_marks(page, map, box);
+    add_layer_names(page, map, box);
     double least = set_colours(page, map, sorted);
     page_add(page,
              "set colorbox user origin screen X(%d), screen Y(%d) size screen %g, screen "

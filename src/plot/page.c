@@ -139,7 +139,7 @@ static void add_terminal(Text *script, PageFormat format, int width, int height,
         text_append(script,
                     "set terminal pngcairo size %d,%d enhanced font 'sans-serif,12' fontscale %g "
                     "linewidth %g pointscale %g background rgb 'white'\n",
-                    width, height, 0.78 * scale, scale, scale);
+                    width, height, 0.78 * scale, scale, 1.3 * scale);
     } else {
         text_append(script,
                     "set terminal svg size %d,%d dynamic enhanced font 'sans-serif,12' background "

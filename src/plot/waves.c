@@ -232,7 +232,7 @@ static void draw_coupling(Page *page, const Waves *waves, int k, double most, Bo
     page_block_end(page);
     page_add(page,
              "unset grid\nunset border\nset tics scale 0 font ',11'\nset xtics %lld offset "
-             "0,0.7\nset ytics %lld offset 0.7,0\nset cbrange [0:%.4f]",
+             "0,0.5\nset ytics %lld offset 0.7,0\nset cbrange [0:%.4f]",
              (long long)every, (long long)every, most);
     page_add(page, "set palette defined (0 '#f7fafd', 0.25 '#c3d9ec', 0.6 '#4a8ac4', 1 '#08306b')");
     text[0] = 0;
