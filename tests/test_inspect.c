@@ -330,6 +330,29 @@ static void energies_come_in_the_order_of_layers(void **state)
     wf_model_destroy(model);
 }
 
+/* Of the layers with a field, and of no other. */
+static void layers_of_attention_have_no_waves(void **state)
+{
+    (void)state;
+    wf_model *hybrid = MODEL("mixer=attention,wave"), *without = MODEL("mixer=attention");
+    double energy[LAYERS * H * M];
+    wf_wave waves[H];
+    int layer = -1;
+    assert_int_equal(wf_model_wave_layers(hybrid, &layer, 1), 1);
+    assert_int_equal(layer, 1);
+    assert_int_equal(wf_model_waves(hybrid, 1, waves), WF_OK);
+    assert_int_equal(wf_model_waves(hybrid, 0, waves), WF_ERROR_ARGUMENT);
+    assert_message("layer 0 carries no field");
+    for (int i = 0; i < LAYERS * H * M; i++) energy[i] = -1;
+    assert_int_equal(wf_model_field_energy(hybrid, text, M, NULL, energy), WF_OK);
+    for (int i = 0; i < LAYERS * H * M; i++)
+        assert_true(i < H * M ? energy[i] > 0 : energy[i] == -1);
+    assert_int_equal(wf_model_wave_layers(without, NULL, 0), 0);
+    assert_int_equal(wf_model_field_energy(without, text, M, NULL, energy), WF_OK);
+    wf_model_destroy(hybrid);
+    wf_model_destroy(without);
+}
+
 static void bad_texts_are_refused(void **state)
 {
     (void)state;
@@ -362,6 +385,7 @@ int main(void)
         cmocka_unit_test(energies_are_those_of_the_definition),
         cmocka_unit_test(energies_agree_by_every_evaluator),
         cmocka_unit_test(energies_come_in_the_order_of_layers),
+        cmocka_unit_test(layers_of_attention_have_no_waves),
         cmocka_unit_test(bad_texts_are_refused),
     };
     return cmocka_run_group_tests_name("inspect", tests, open_device, close_device);

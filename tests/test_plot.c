@@ -395,6 +395,19 @@ static void a_model_without_a_run_has_its_own_panels(void **state)
     shell_ok(WAVEFIELD "plot least --device cpu --text x --out least.svg");
     check_svg("least.svg", CURVES WAVES "x");
 
+    /* Layers of attention have nothing to show. */
+    shell_ok(WAVEFIELD TRAIN
+             "--steps 1 --set mixer=wave,attention,wave --tokenizer byte --out mixed");
+    shell_ok(WAVEFIELD "plot mixed --device cpu --text fox --out mixed.svg");
+    check_svg("mixed.svg", CURVES WAVES "'layer 0' 'layer 2'");
+    shell_ok(WAVEFIELD TRAIN "--steps 1 --set mixer=attention --tokenizer byte --out other");
+    shell_ok(WAVEFIELD "plot other --device cpu --text fox --out other.svg");
+    check_svg("other.svg", CURVES);
+    if (shell("command -v python3") == 0) {
+        assert_int_equal(shell("python3 %s svg mixed.svg 'layer 1'", CHECK_PAGE), 1);
+        assert_int_equal(shell("python3 %s svg other.svg Reach", CHECK_PAGE), 1);
+    }
+
     /* Metrics of a run that has saved nothing yet, and was killed while it wrote a line. */
     shell_ok("mkdir young && head -n 3 " RUN "/metrics.jsonl > young/metrics.jsonl && "
              "printf '{\"step\":4,\"lo' >> young/metrics.jsonl");

@@ -34,7 +34,9 @@ static wf_status describe_model(const wf_model *model, Text *text)
     text_append(text, " of %lld heads, width %lld, context ", (long long)c->num_heads,
                 (long long)c->embedding_dim);
     add_count(text, (double)c->max_seq_len);
-    text_append(text, " tokens on ");
+    text_append(text, " tokens");
+    if (waves == 0) return WF_OK;
+    text_append(text, " on ");
     add_count(text, (double)c->field_size);
     text_append(text, " cells, %.3g a token", wf_model_stride(model));
     return WF_OK;
