@@ -28,8 +28,7 @@ typedef struct PlotRun {
     History history;
     bool has_history;
     Text text;
-    int32_t *tokens;
-    size_t n_tokens;
+    wf_tokens tokens;
 } PlotRun;
 
 static bool ends_in(const char *text, const char *end)
@@ -104,26 +103,37 @@ static wf_status choose_text(PlotRun *run)
         text_append(&run->text, "%s", run->values->text);
     } else {
         int64_t n = config_integer(wf_model_config(run->model), "max_seq_len");
-        TRY(wf_generate(run->model,
-                        wf_generate_params(.prompt = "",
-                                           .max_tokens = n < OWN_TOKENS ? n : OWN_TOKENS,
-                                           .sampler = {.temperature = 0.8, .top_p = 0.95},
-                                           .emit = emit, .context = &run->text)));
+        wf_status status = wf_generate(
+            run->model,
+            wf_generate_params(.prompt = "", .max_tokens = n < OWN_TOKENS ? n : OWN_TOKENS,
+                               .sampler = {.temperature = 0.8, .top_p = 0.95},
+                               .ignore_end_of_text = 1, .emit = emit, .context = &run->text));
+        if (status) return fail_within(status, "a text by the model (--text gives another)");
     }
     return run->text.failed ? fail(WF_ERROR_MEMORY, "out of memory for a text") : WF_OK;
 }
 
-static wf_status encode_text(PlotRun *run)
+static wf_status encode_given(PlotRun *run)
+{
+    wf_status status = wf_tokenizer_encode(wf_model_tokenizer(run->model), run->text.data,
+                                           run->text.length, 0, &run->tokens);
+    if (status) return fail_within(status, "--text");
+    return run->tokens.count ? WF_OK : fail(WF_ERROR_ARGUMENT, "--text has no tokens");
+}
+
+/* A model may break off within a character, or write nothing that can be read. */
+static wf_status encode_own(PlotRun *run)
 {
     const wf_tokenizer *tokenizer = wf_model_tokenizer(run->model);
+    const char *text = run->text.data ? run->text.data : "";
     size_t length = run->text.length;
-    if (length == 0) return fail(WF_ERROR_ARGUMENT, "--text is empty");
-    run->tokens = malloc(length * sizeof *run->tokens);
-    if (!run->tokens) return fail(WF_ERROR_MEMORY, "out of memory for a text's tokens");
-    wf_status status =
-        wf_tokenizer_encode(tokenizer, run->text.data, length, run->tokens, length, &run->n_tokens);
-    if (!status) return WF_OK;
-    return run->values->text ? fail_within(status, "--text") : status;
+    wf_status status = wf_tokenizer_encode(tokenizer, text, length, 0, &run->tokens);
+    if (status == WF_ERROR_FORMAT)
+        status = wf_tokenizer_encode(tokenizer, text, utf8_check(text, length), 0, &run->tokens);
+    if (!status && run->tokens.count == 0)
+        fputs("wavefield plot: the model writes no text: give one with --text to see its energy\n",
+              stderr);
+    return status;
 }
 
 static wf_status load_text(PlotRun *run)
@@ -135,7 +145,7 @@ static wf_status load_text(PlotRun *run)
         return WF_OK;
     }
     TRY(choose_text(run));
-    return encode_text(run);
+    return run->values->text ? encode_given(run) : encode_own(run);
 }
 
 /* ---- the page ---- */
@@ -152,11 +162,11 @@ static char *folder_name(const char *folder)
 
 static wf_status draw(PlotRun *run, const char *name, Page *page)
 {
-    int64_t n = (int64_t)run->n_tokens;
+    int64_t n = (int64_t)run->tokens.count;
     PlotSubject subject = {.name = name,
                            .history = run->has_history ? &run->history : NULL,
                            .model = run->model,
-                           .tokens = run->tokens,
+                           .tokens = run->tokens.count ? run->tokens.items : NULL,
                            .total = n};
     if (run->model) {
         int64_t context = config_integer(wf_model_config(run->model), "max_seq_len");
@@ -207,7 +217,7 @@ static int run(const void *values)
     int exit_status = finish("plot", plot(&run));
     history_destroy(&run.history);
     free(run.metrics);
-    free(run.tokens);
+    wf_tokens_free(&run.tokens);
     text_destroy(&run.text);
     wf_model_destroy(run.model);
     wf_device_close(run.device);

@@ -46,13 +46,14 @@ static void map_free(EnergyMap *map)
 
 /* ---- a token's name ---- */
 
-/* What stands under a token's column: its text, with blanks made visible. */
+/* What stands under a token's column: its text, with blanks made visible; its number where it
+ * stands for none. */
 static void token_name(const EnergyMap *map, int64_t i, Text *name)
 {
     const wf_tokenizer *tokenizer = wf_model_tokenizer(map->model);
     const char *piece;
     size_t length;
-    if (!tokenizer || wf_tokenizer_piece(tokenizer, map->tokens[i], &piece, &length)) {
+    if (!tokenizer || wf_tokenizer_piece(tokenizer, map->tokens[i], &piece, &length) || !length) {
         text_append(name, "%d", (int)map->tokens[i]);
         return;
     }
