@@ -13,7 +13,7 @@ packages="
     libvulkan-dev glslc glslang-dev spirv-tools
     mesa-vulkan-drivers vulkan-validationlayers chromium
     opencl-headers ocl-icd-libopencl1 pocl-opencl-icd mesa-opencl-icd
-    man-db groff mandoc
+    man-db groff mandoc gnuplot-nox
     bible-kjv python3 python3-pip python3-setuptools python3-wheel"
 
 # The source distribution that carries VkFFT 1.3.4, and the version its header must state.

@@ -127,7 +127,7 @@ static void help_names_every_option(void **state)
     (void)state;
     assert_int_equal(wavefield("--help"), 0);
     const char *commands[] = {"devices",  "info",   "tokenize", "train", "eval",
-                              "generate", "logits", "check",    "bench"};
+                              "generate", "logits", "check",    "bench", "plot"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) assert_says(commands[i]);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         assert_int_equal(wavefield("%s --help", commands[i]), 0);

@@ -76,8 +76,8 @@ static void options_name_what_their_arguments_say(void **state)
         for (int i = 0; i < commands[c]->n_options; i++) {
             const Option *option = &commands[c]->options[i];
             if (option->names != names_of(option))
-                fail_msg("%s --%s %s: .names is %d", commands[c]->name, option->name,
-                         option->argument, option->names);
+                fail_msg("%s %s: .names is %d", commands[c]->name, OPTION_PRINT(option),
+                         option->names);
         }
 }
 
@@ -98,7 +98,7 @@ static const Subcommand *command_named(const char *name)
 static bool has_option(const Subcommand *command, const char *name)
 {
     for (int i = 0; i < command->n_options; i++)
-        if (!strcmp(command->options[i].name, name)) return true;
+        if (command->options[i].name && !strcmp(command->options[i].name, name)) return true;
     return false;
 }
 

@@ -64,9 +64,8 @@ _wavefield() {
     fi
     _wavefield_option
     if [[ -z $option ]]; then
-        _wavefield_tables "$command"
-        _wavefield_reply "$options"
-        return
+        _wavefield_tables "$command" # and what its operand names
+        [[ -z $names || $current == -* ]] && words=$options names=
     fi
     [[ $names == device ]] && words=$("${COMP_WORDS[0]}" devices --names 2>/dev/null)
     _wavefield_reply "$words"

@@ -34,10 +34,17 @@ static void append_option(Text *script, const Option *option)
 static void append_command(Text *script, const Subcommand *command)
 {
     text_append(script, "    %s)\n        options='", command->name);
+    const char *operand = "";
+    for (int i = 0; i < command->n_options; i++) {
+        const Option *option = &command->options[i];
+        if (option->name)
+            text_append(script, "--%s ", option->name);
+        else
+            operand = names_word(option);
+    }
+    text_append(script, "--help' names='%s'\n        case ${2-} in\n", operand);
     for (int i = 0; i < command->n_options; i++)
-        text_append(script, "--%s ", command->options[i].name);
-    text_append(script, "--help'\n        case ${2-} in\n");
-    for (int i = 0; i < command->n_options; i++) append_option(script, &command->options[i]);
+        if (command->options[i].name) append_option(script, &command->options[i]);
     text_append(script, "        esac ;;\n");
 }
 

@@ -74,13 +74,17 @@ static void page_begin(Text *page, const char *command, const char *summary)
 }
 
 /* A term in bold, with its argument, and what it means. */
+/* An item is a term in bold, an argument in italics, or both. */
 static void page_item(Text *page, const char *term, const char *argument, const char *meaning)
 {
-    text_append(page, ".TP\n\\fB");
-    roff_text(page, term);
-    text_append(page, "\\fR");
+    text_append(page, ".TP\n");
+    if (term) {
+        text_append(page, "\\fB");
+        roff_text(page, term);
+        text_append(page, "\\fR%s", argument ? " " : "");
+    }
     if (argument) {
-        text_append(page, " \\fI");
+        text_append(page, "\\fI");
         roff_text(page, argument);
         text_append(page, "\\fR");
     }
@@ -158,9 +162,13 @@ static void page_synopsis(Text *page, const Subcommand *command)
     for (int i = 0; i < command->n_options; i++) {
         const Option *option = &command->options[i];
         if (!option->required) continue;
-        text_append(page, "\n\\fB\\-\\-");
-        roff_text(page, option->name);
-        text_append(page, "\\fR \\fI");
+        text_append(page, "\n");
+        if (option->name) {
+            text_append(page, "\\fB\\-\\-");
+            roff_text(page, option->name);
+            text_append(page, "\\fR ");
+        }
+        text_append(page, "\\fI");
         roff_text(page, option->argument);
         text_append(page, "\\fR\\&"); /* what ends in dots ends no sentence */
     }
@@ -171,10 +179,11 @@ static void page_option(Text *page, const Option *option)
 {
     char term[64];
     Text meaning = {0};
-    snprintf(term, sizeof term, "--%s", option->name);
+    snprintf(term, sizeof term, "--%s", option->name ? option->name : "");
     option_text(option, &meaning);
     page->failed |= meaning.failed;
-    if (!meaning.failed) page_item(page, term, option->argument, meaning.data);
+    if (!meaning.failed)
+        page_item(page, option->name ? term : NULL, option->argument, meaning.data);
     text_destroy(&meaning);
 }
 

@@ -23,6 +23,13 @@ int usage_error(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+const char *option_print(const Option *option, char *text, size_t size)
+{
+    bool both = option->name && option->argument;
+    snprintf(text, size, "%s%s%s%s", option->name ? "--" : "", option->name ? option->name : "",
+             both ? " " : "", option->argument ? option->argument : "");
+    return text;
+}
 /* ---- reading ---- */
 
 static void *option_value(const Option *option, void *values)
@@ -113,7 +120,7 @@ static const Option *option_find(const Subcommand *command, const char *name, si
 {
     for (int i = 0; i < command->n_options; i++) {
         const char *candidate = command->options[i].name;
-        if (strlen(candidate) == length && !strncmp(candidate, name, length))
+        if (candidate && strlen(candidate) == length && !strncmp(candidate, name, length))
             return &command->options[i];
     }
     return NULL;
@@ -125,7 +132,7 @@ static int unknown_option(const Subcommand *command, const char *word)
     const char *names[MOST];
     int n_names = 0;
     for (int i = 0; i < command->n_options && n_names < MOST; i++)
-        names[n_names++] = command->options[i].name;
+        if (command->options[i].name) names[n_names++] = command->options[i].name;
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
     const char *nearest = text_nearest(name, names, n_names);
@@ -162,13 +169,26 @@ static int words_read(const Subcommand *command, int n_words, char **words, void
     return status;
 }
 
+/* The first operand that has no value yet takes the word. */
+static int operand_read(const Subcommand *command, const char *word, void *values)
+{
+    for (int i = 0; i < command->n_options; i++) {
+        const char **value = option_value(&command->options[i], values);
+        if (command->options[i].name || *value) continue;
+        *value = word;
+        return EXIT_SUCCESS;
+    }
+    return usage_error(command->name, "\"%s\" belongs to no option", word);
+}
+
 static int values_read(const Subcommand *command, int n_words, char **words, void *values)
 {
-    int used = 0;
+    int used = 1;
     for (int i = 0; i < n_words; i += used) {
-        if (!is_option(words[i]))
-            return usage_error(command->name, "\"%s\" belongs to no option", words[i]);
-        int status = words_read(command, n_words - i, words + i, values, &used);
+        used = 1;
+        int status = is_option(words[i])
+                         ? words_read(command, n_words - i, words + i, values, &used)
+                         : operand_read(command, words[i], values);
         if (status) return status;
     }
     for (int i = 0; i < command->n_options; i++) {
@@ -177,8 +197,7 @@ static int values_read(const Subcommand *command, int n_words, char **words, voi
         if (!option->required) continue;
         if (option->kind == OPTION_LIST ? ((const TextList *)value)->count == 0
                                         : *(const char *const *)value == NULL)
-            return usage_error(command->name, "--%s %s is required", option->name,
-                               option->argument);
+            return usage_error(command->name, "%s is required", OPTION_PRINT(option));
     }
     return EXIT_SUCCESS;
 }
@@ -240,8 +259,7 @@ static void option_help(const Option *option)
 {
     Text text = {0};
     option_text(option, &text);
-    int column = printf("  --%s%s%s", option->name, option->argument ? " " : "",
-                        option->argument ? option->argument : "");
+    int column = printf("  %s", OPTION_PRINT(option));
     if (column >= HELP_COLUMN) {
         putchar('\n');
         column = 0;
@@ -279,8 +297,7 @@ void command_help(const Subcommand *command)
     printf("wavefield %s: %s\n\nUsage: wavefield %s", command->name, command->summary,
            command->name);
     for (int i = 0; i < command->n_options; i++)
-        if (command->options[i].required)
-            printf(" --%s %s", command->options[i].name, command->options[i].argument);
+        if (command->options[i].required) printf(" %s", OPTION_PRINT(&command->options[i]));
     printf(" [options]\n\nOptions:\n");
     for (int i = 0; i < command->n_options; i++) option_help(&command->options[i]);
     printf("  --help%*sthis text\n", HELP_COLUMN - 8, "");

@@ -1,8 +1,8 @@
 /* The commands and their options: one table a command is the single source of parsing and help.
  *
  * An option is given as --name VALUE or --name=VALUE. A list takes every word up to the next
- * option, and may be given more than once. Numbers without a default are -1 where they were not
- * given. */
+ * option, and may be given more than once. A word that belongs to no option is the next operand.
+ * Numbers without a default are -1 where they were not given. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -38,7 +38,7 @@ typedef enum OptionNames {
 } OptionNames;
 
 typedef struct Option {
-    const char *name;
+    const char *name; /* NULL: an operand, given by its place; its kind is OPTION_TEXT */
     OptionKind kind;
     const char *argument; /* what help calls the value; NULL for flags */
     const char *fallback; /* the default, read as if it had been typed; NULL: none */
@@ -79,6 +79,14 @@ typedef struct Subcommand {
     {                                                                                              \
         __VA_ARGS__, NULL                                                                          \
     }
+
+/* OPERAND(PlotValues, folder, "DIR", "the run"): required */
+#define OPERAND(values, field, argument, ...)                                                      \
+    OPTION_ROW(values, field, NULL, TEXT, argument, NULL, true, __VA_ARGS__)
+
+/* "--steps N", "--resume", "DIR"; returns `text`. */
+const char *option_print(const Option *option, char *text, size_t size);
+#define OPTION_PRINT(option) option_print((option), (char[96]){0}, 96)
 
 /* The words that a value may be, NULL-terminated: presets, or the option's choices; else NULL. */
 const char *const *option_words(const Option *option);

@@ -17,6 +17,13 @@ TokenPlace geometry_place(const Geometry *geometry, int64_t token)
     return (TokenPlace){(int32_t)cell, (double)remainder / (double)denominator};
 }
 
+double geometry_stride(const Geometry *geometry)
+{
+    int64_t between = geometry->tokens > 1 ? geometry->tokens - 1 : 1;
+    double stride = (double)(geometry->cells - 1) / (double)between;
+    return geometry->version == MODEL_V4 && stride < 1 ? 1 : stride;
+}
+
 void geometry_places(const Geometry *geometry, int64_t first, int64_t n, int32_t *cell,
                      double *fraction)
 {

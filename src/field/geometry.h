@@ -27,6 +27,9 @@ typedef struct TokenPlace {
     double fraction; /* f_i, in [0, 1) */
 } TokenPlace;
 
+/* s: cells from a token to the next, clamping aside. */
+double geometry_stride(const Geometry *geometry);
+
 /* Of token 0 ≤ i < M. */
 TokenPlace geometry_place(const Geometry *geometry, int64_t token);
 

@@ -450,6 +450,11 @@ Geometry config_geometry(const Config *config)
     return (Geometry){config->version, config->field_size, config->max_seq_len};
 }
 
+float config_damping_limit(const Config *config)
+{
+    return config->version == MODEL_V4 ? 1.5f : INFINITY;
+}
+
 int64_t config_interference_modules(const Config *config)
 {
     return config->interference_interval ? config->num_layers / config->interference_interval : 0;

@@ -49,6 +49,7 @@ bool config_gated(const Config *config);
 
 /* Of the field; where no layer has one, a cell a token, which is causal. */
 Geometry config_geometry(const Config *config);
+float config_damping_limit(const Config *config); /* largest α (spec §2), infinite for none */
 int64_t config_interference_modules(const Config *config);
 TrainingDefaults config_training(const Config *config);
 

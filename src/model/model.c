@@ -1,6 +1,6 @@
 #include "model/model.h"
 
-#include "model/builder.h"
+#include "model/forward.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -169,76 +169,21 @@ wf_status model_evaluator(const Config *config, const char *name, FieldEvaluator
     return fail(WF_ERROR_ARGUMENT, "evaluator \"%s\": expected auto, scan, fft or direct", name);
 }
 
-/* A run of whole sequences that gives every token's logits. */
-typedef struct LogitsRun {
-    ModelInputs inputs;
-    Graph *graph;
-    Plan *plan;
-    Program *program;
-    Region result;
-} LogitsRun;
-
-static wf_status logits_graph(LogitsRun *run, const wf_model *model, FieldEvaluator evaluator)
-{
-    const Config *config = model->config;
-    run->graph = graph_create();
-    TRY(graph_status(run->graph));
-    Builder builder = {.graph = run->graph,
-                       .config = config,
-                       .parameters = &model->parameters,
-                       .values = &model->values,
-                       .inputs = &run->inputs,
-                       .evaluator = evaluator};
-    TRY(builder_begin(&builder));
-    TensorId logits = transformer_logits(&builder, transformer_hidden(&builder), false);
-    builder_end(&builder);
-    TRY(graph_status(run->graph));
-    Shape shape = graph_shape(run->graph, logits);
-    run->result = (Region){.name = "logits"};
-    region_append(&run->result, &model->device->limits, DTYPE_REAL, shape);
-    TensorId result = graph_external(run->graph, "logits", DTYPE_REAL, shape, &run->result, 0);
-    graph_append(
-        run->graph,
-        &(NodeParams){.op = OP_COPY, .in = &logits, .n_in = 1, .out = &result, .n_out = 1});
-    return graph_status(run->graph);
-}
-
-static wf_status logits_run(LogitsRun *run, wf_model *model, const int32_t *tokens, float *logits)
-{
-    Device *device = model->device;
-    const Config *config = model->config;
-    int64_t n = run->inputs.batch * run->inputs.tokens;
-    TRY(device_plan_create(device, run->graph, &run->plan));
-    TRY(device_allocate(device, &run->inputs.region));
-    TRY(device_clear(&run->inputs.region));
-    TRY(device_allocate(device, &run->result));
-    TRY(device_plan_allocate(device, run->plan));
-    TRY(device->backend->program_create(device, run->plan, &run->program));
-    TRY(model_inputs_place(&run->inputs, config, &model->geometry, 0));
-    TRY(device_write_ints(&run->inputs.region, run->inputs.token, tokens, n));
-    TRY(device->backend->program_run(run->program));
-    return device_read_floats(&run->result, 0, logits, n * config->vocab_size);
-}
-
 wf_status wf_model_logits(wf_model *model, const int32_t *tokens, int64_t batch, int64_t n,
                           const char *evaluator, float *logits)
 {
-    FieldEvaluator choice;
-    TRY(model_evaluator(model->config, evaluator, &choice));
-    if (batch < 1 || n < 1)
-        return fail(WF_ERROR_ARGUMENT,
-                    "logits of %lld sequences of %lld tokens: at least 1 of each", (long long)batch,
-                    (long long)n);
-    TRY(model_check_tokens(model, tokens, batch * n));
-    LogitsRun run = {0};
-    model_inputs_layout(&run.inputs, model->config, &model->device->limits, batch, n);
-    wf_status status = logits_graph(&run, model, choice);
-    if (!status) status = logits_run(&run, model, tokens, logits);
-    if (run.program) model->device->backend->program_destroy(run.program);
-    if (run.plan) device_plan_release(run.plan);
-    plan_destroy(run.plan);
-    graph_destroy(run.graph);
-    device_release(&run.result);
-    device_release(&run.inputs.region);
+    Forward forward = {0};
+    Region result = {.name = "logits"};
+    wf_status status = forward_begin(&forward, model, batch, n, evaluator);
+    if (!status) {
+        Builder *builder = &forward.builder;
+        forward_keep(&forward, transformer_logits(builder, transformer_hidden(builder), false),
+                     &result);
+        status = forward_run(&forward, tokens);
+    }
+    if (!status)
+        status = device_read_floats(&result, 0, logits, batch * n * model->config->vocab_size);
+    forward_end(&forward);
+    device_release(&result);
     return status;
 }

@@ -2,11 +2,7 @@
 
 #include "model/layers.h"
 
-#include <math.h>
 #include <stdio.h>
-
-/* Largest damping of v4 (spec §2). */
-static const float V4_DAMPING_LIMIT = 1.5f;
 
 typedef struct Attention {
     Builder *builder;
@@ -180,7 +176,7 @@ TensorId wave_attention(Builder *builder, TensorId x, int layer)
                              .cells = config->field_size,
                              .reach = builder->reach,
                              .norm = config->kernel_norm,
-                             .damping_limit = v4 ? V4_DAMPING_LIMIT : INFINITY,
+                             .damping_limit = config_damping_limit(config),
                              .evaluator = builder->evaluator}};
     graph_scope(builder->graph, "layers.%d.attention", layer);
     return v4 ? attention_v4(&a, x) : attention_v35(&a, x);
