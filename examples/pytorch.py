@@ -284,6 +284,9 @@ def check_values(config, modules, where):
         if type(config[key]) is not int or config[key] < value:
             raise Refusal(f"{where}: {key}: expected an integer from {value} on, found "
                           f"{json.dumps(config[key])}")
+    if config["embedding_dim"] % config["num_heads"]:
+        raise Refusal(f"embedding_dim {config['embedding_dim']} is not a multiple of num_heads "
+                      f"{config['num_heads']}")
     given = layers // every if every else 0
     if given != modules:
         raise Refusal(f"{where}: interference_interval {every} gives {layers} layers {given} "
@@ -330,8 +333,6 @@ HEAD, TABLE = "output_projection.weight", "token_embedding.weight"
 def take_parameters(state, config):
     """The parameters alone, every one of the model's and no other."""
     expected = outline(config)
-    if HEAD in state and not torch.equal(state[HEAD], state[TABLE]):
-        raise Refusal(f"{HEAD} differs from {TABLE}: the head is tied to the embedding")
     for name, tensor in state.items():
         if name == HEAD or is_buffer(name):
             continue
@@ -345,6 +346,8 @@ def take_parameters(state, config):
     for name in expected:
         if name not in state:
             raise Refusal(f"tensor {name} {list(expected[name])} is missing")
+    if HEAD in state and not torch.equal(state[HEAD].to(state[TABLE].dtype), state[TABLE]):
+        raise Refusal(f"{HEAD} differs from {TABLE}: the head is tied to the embedding")
     return {name: state[name] for name in expected}
 
 
@@ -377,6 +380,9 @@ def read_model(folder):
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         config = {**DEFAULTS, **json.load(file)}
     config.setdefault("kernel_norm", "l1")
+    missing = [key for key in KEYS if key not in config]
+    if missing:
+        raise Refusal(f"{folder}: config.json lacks {', '.join(missing)}")
     return config, take_parameters(
         load_checkpoint(os.path.join(folder, "model.safetensors")), config)
 
@@ -414,11 +420,11 @@ def construction(config, tokens):
 
 def to_pytorch(folder, path, tokens=None, note=print):
     config, state = read_model(folder)
-    tokens = tokens or config["max_seq_len"]
+    tokens = config["max_seq_len"] if tokens is None else tokens
     length = min(tokens, config["max_seq_len"])
     mine, other = (places(config["version"], config["field_size"], n)
-                   for n in (config["max_seq_len"], tokens))
-    if any(not torch.equal(a[:length], b[:length]) for a, b in zip(mine, other)):
+                   for n in (config["max_seq_len"], max(tokens, 1)))
+    if tokens < 1 or any(not torch.equal(a[:length], b[:length]) for a, b in zip(mine, other)):
         raise Refusal(f"--max-seq-len {tokens} would move the tokens: the model has "
                       f"{config['max_seq_len']}")
     state[HEAD] = state[TABLE]

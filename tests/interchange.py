@@ -5,13 +5,17 @@
 Exit status 77: skipped, because PyTorch is absent.
 """
 
+import contextlib
 import copy
+import filecmp
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 BINARY, EXAMPLES = sys.argv[1:3]
 try:
@@ -288,8 +292,9 @@ class Interchange(unittest.TestCase):
         self.assertEqual(set(again), set(state))
         for name, value in again.items():
             self.assertTrue(torch.equal(value, state[name]), name)
-        with self.assertRaisesRegex(interchange.Refusal, "--max-seq-len 49"):
-            interchange.to_pytorch(self.path("model"), self.path("out.pt"), 49, self.notes.append)
+        for tokens in (49, 0):
+            with self.assertRaisesRegex(interchange.Refusal, f"--max-seq-len {tokens} would move"):
+                interchange.to_pytorch(self.path("model"), self.path("out.pt"), tokens, print)
 
     def test_leaks_and_moved_tokens_are_refused(self):
         state = as_published(V4, random_model(V4))
@@ -311,8 +316,8 @@ class Interchange(unittest.TestCase):
             for i in range(tokens):
                 self.assertAlmostEqual(float(cell[i] + fraction[i]), min(i * step, last), places=9)
                 self.assertLess(float(fraction[i]), 1)
-        cell, fraction = places("4", 3 * (2 ** 24 - 1) + 1, 2 ** 24)
-        self.assertEqual(int(cell[-1]), 3 * (2 ** 24 - 1))
+        cell, fraction = places("4", 3 * (2 ** 22 - 1) + 1, 2 ** 22)
+        self.assertEqual(int(cell[-1]), 3 * (2 ** 22 - 1))
         self.assertFalse(fraction.any())
 
     # ---- refusals ----
@@ -368,31 +373,46 @@ class Interchange(unittest.TestCase):
 
     # ---- the commands ----
 
+    def command(self, *words):
+        """The exit status and the output of pytorch.py, run in this process."""
+        output = io.StringIO()
+        with mock.patch("sys.argv", ["pytorch.py", *words]), contextlib.redirect_stdout(output):
+            try:
+                interchange.main()
+                return 0, output.getvalue()
+            except SystemExit as end:
+                return 1, str(end)
+
     def test_the_commands(self):
-        script = [sys.executable, os.path.join(EXAMPLES, "pytorch.py")]
         model = random_model(V4)
         torch.save(model.state_dict(), self.path("in.pt"))
         with open(self.path("given.json"), "w", encoding="utf-8") as file:
             json.dump(V4, file)
-
-        def run(*words):
-            done = subprocess.run(script + list(words), capture_output=True, text=True)
-            return done.returncode, done.stdout + done.stderr
-
-        status, output = run("to-wavefield", self.path("in.pt"), self.path("given.json"),
-                             self.path("model"))
-        self.assertEqual(status, 0, output)
+        script = os.path.join(EXAMPLES, "pytorch.py")
+        done = subprocess.run([sys.executable, script, "to-wavefield", self.path("in.pt"),
+                               self.path("given.json"), self.path("model")],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.expect_same(model, V4)
-        status, output = run("to-pytorch", self.path("model"), self.path("out.pt"))
+
+        status, output = self.command("to-pytorch", self.path("model"), self.path("out.pt"))
         self.assertEqual(status, 0, output)
         self.assertIn("WaveFieldTransformer(vocab_size=41", output)
-        with open(self.path("in.pt"), "r+b") as file:
-            file.truncate(3000)
-        status, output = run("to-wavefield", self.path("in.pt"), self.path("given.json"),
-                             self.path("other"))
+        stored = self.path("model", "model.safetensors")
+        status, output = self.command("to-wavefield", stored, self.path("given.json"),
+                                      self.path("again"))
+        self.assertEqual(status, 0, output)
+        self.assertTrue(filecmp.cmp(stored, self.path("again", "model.safetensors"), False))
+        for name, size in ((self.path("in.pt"), 3000), (stored, 3000), (stored, 5), (stored, 0)):
+            with open(name, "r+b") as file:
+                file.truncate(size)
+            status, output = self.command("to-wavefield", name, self.path("given.json"),
+                                          self.path("other"))
+            self.assertEqual(status, 1)
+            self.assertIn(name, output)
+        status, output = self.command("to-pytorch", self.path("nowhere"), self.path("out.pt"))
         self.assertEqual(status, 1)
-        self.assertIn("in.pt", output)
-        self.assertNotIn("Traceback", output)
+        self.assertIn("nowhere", output)
 
 
 if __name__ == "__main__":
