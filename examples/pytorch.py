@@ -234,11 +234,18 @@ HINTS = {
 }
 
 
+def refuse_attention(config, where):
+    if config.get("mixer", "wave") != "wave":
+        raise Refusal(f"{where}: mixer is {json.dumps(config['mixer'])}: the published classes' "
+                      "weights are those of wave layers, and layers of attention are not converted")
+
+
 def complete(state, given, where):
     """The whole configuration: what the tensors say, and what `given`, read from `where`, adds."""
+    refuse_attention(given, where)
     found, modules, intervals = derive(state)
     for key in given:
-        if key not in KEYS and key != "model_type":
+        if key not in KEYS + ("model_type", "mixer"):
             raise Refusal(f"{where}: unknown key \"{key}\"; known are {', '.join(KEYS)}")
     for key, value in found.items():
         free = key == "max_seq_len" or key == "interference_interval" and modules == 0
@@ -379,6 +386,7 @@ def read_model(folder):
     """config.json and the tensors of a model folder."""
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         config = {**DEFAULTS, **json.load(file)}
+    refuse_attention(config, f"{folder}: config.json")
     config.setdefault("kernel_norm", "l1")
     missing = [key for key in KEYS if key not in config]
     if missing:

@@ -223,6 +223,13 @@ class Interchange(unittest.TestCase):
                     self.assertTrue(torch.equal(logits, again))
                 self.assertLessEqual(difference(again, logits), allowed(config))
 
+    def test_layers_of_attention_are_refused(self):
+        for mixer in ("attention", ["wave", "attention", "wave"]):
+            folder = "mixed" if isinstance(mixer, list) else "unmixed"
+            self.train({**V4, "mixer": mixer}, folder)
+            with self.assertRaisesRegex(interchange.Refusal, "config.json: mixer is"):
+                interchange.to_pytorch(self.path(folder), self.path("out.pt"))
+
     def expect_published(self, config, attention, buffers):
         """OUT.pt has these names and shapes, and no other."""
         D, H, F = config["embedding_dim"], config["num_heads"], config["ffn_dim"]
@@ -366,6 +373,7 @@ class Interchange(unittest.TestCase):
         self.expect_refusal(bare, {**V4, "kernel_norm": "l2"}, "kernel_norm", "l1 or dc")
         self.expect_refusal(bare, {**V4, "field_size": "wide"}, "field_size", "integer from 2")
         self.expect_refusal(bare, {**V4, "max_seq_len": True}, "max_seq_len", "true")
+        self.expect_refusal(bare, {**V4, "mixer": "attention"}, "mixer", "not converted")
         self.expect_refusal({"weights": bare}, V4, "no state dict", "found weights")
         self.expect_refusal([1, 2], V4, "no state dict", "list")
         self.expect_refusal({**bare, "module." + name: bare[name]}, V4, "twice")

@@ -56,7 +56,7 @@ static const Known foreign[] = {
 
 /* Of models that another configuration describes. */
 static const Known elsewhere[] = {
-    {".attention.qkv_proj.", "belongs to version \"3.5\""},
+    {".attention.qkv_proj.", "belongs to version \"3.5\", or to a layer whose mixer is attention"},
     {".attention.gate_proj.", "belongs to version \"3.5\""},
     {".attention.qkvg_proj.", "belongs to version \"4\""},
     {"_feature_map.net.2.", "belongs to version \"4\" with feature_map_depth 2"},
