@@ -3,7 +3,8 @@
 # and fetches the VkFFT headers into the user's cache. Quiet; does nothing where all is present.
 #
 # The CUDA toolkit is optional and not installed here: where NVRTC is absent, the CUDA parts are left
-# out of the build and out of the tests.
+# out of the build and out of the tests. Nor is PyTorch (python3-torch, 600 MB with what it needs):
+# where it is absent, the test of docs/interchange.md skips itself.
 set -eu
 
 packages="

@@ -79,6 +79,11 @@ int64_t geometry_causal_tokens(const Geometry *geometry)
     return trial.tokens;
 }
 
+/* Published version 4 configurations have max_seq_len = field_size + 2. */
+static const char UNCHANGED[] =
+    " (tokens past the field's end fold onto its last cell; all others keep their places, so this "
+    "changes nothing for sequences that fit)";
+
 wf_status geometry_check(const Geometry *geometry)
 {
     int64_t i;
@@ -86,12 +91,14 @@ wf_status geometry_check(const Geometry *geometry)
     long long cells = geometry->cells, tokens = geometry->tokens, first = i;
     long long smaller = geometry_causal_tokens(geometry);
     bool unchanged = geometry->version == MODEL_V4 && smaller == cells;
-    return fail(WF_ERROR_ARGUMENT,
-                "the geometry leaks: with field_size %lld and max_seq_len %lld token %lld reads "
-                "cell %lld, which token %lld (cell %lld) writes, so the model would see its own "
-                "target; lower max_seq_len to %lld%s, or raise field_size to %lld or more, or set "
-                "allow_leaky_geometry to true if a published checkpoint needs it",
-                cells, tokens, first, (long long)geometry_last_cell(geometry, i), first + 1,
-                (long long)geometry_place(geometry, i + 1).cell, smaller,
-                unchanged ? " (every token keeps its place)" : "", 2 * tokens - 1);
+    return fail(
+        WF_ERROR_ARGUMENT,
+        "the geometry leaks: with field_size %lld and max_seq_len %lld token %lld reads "
+        "cell %lld, which token %lld (cell %lld) writes, so the model would see its own "
+        "target; lower max_seq_len to %lld%s, or raise field_size to %lld or more (not under "
+        "trained weights), or set allow_leaky_geometry to true if a published checkpoint "
+        "needs it",
+        cells, tokens, first, (long long)geometry_last_cell(geometry, i), first + 1,
+        (long long)geometry_place(geometry, i + 1).cell, smaller, unchanged ? UNCHANGED : "",
+        2 * tokens - 1);
 }

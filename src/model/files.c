@@ -3,6 +3,7 @@
 #include "model/model.h"
 
 #include "base/files.h"
+#include "model/published.h"
 #include "tensor/safetensors.h"
 
 #include <stdio.h>
@@ -64,29 +65,6 @@ wf_status wf_model_save(const wf_model *model, const char *folder)
 
 /* ---- loading ---- */
 
-/* Tensors of published checkpoints that hold nothing learned. */
-static bool is_buffer(const char *name)
-{
-    static const char *const endings[] = {"positional_encoding.pe_cache", ".field_stride"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t length = strlen(name), ending = strlen(endings[i]);
-        if (length >= ending && strcmp(name + length - ending, endings[i]) == 0) return true;
-    }
-    return strstr(name, "._cached_") != NULL;
-}
-
-/* The name without what torch.compile puts into it. */
-static void plain_name(const char *name, char *plain, size_t size)
-{
-    static const char marks[][12] = {"._orig_mod", "_orig_mod."};
-    snprintf(plain, size, "%s", name);
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-        for (char *at; (at = strstr(plain, marks[i]));) {
-            size_t length = strlen(marks[i]);
-            memmove(at, at + length, strlen(at + length) + 1);
-        }
-}
-
 static bool same_shape(Shape a, Shape b)
 {
     bool scalars = shape_elements(a) == 1 && shape_elements(b) == 1 && a.rank <= 1 && b.rank <= 1;
@@ -99,17 +77,6 @@ typedef struct Loading {
     wf_model *model;
     bool *seen; /* one a parameter */
 } Loading;
-
-static wf_status unknown_tensor(const Loading *loading, const char *name)
-{
-    if (strstr(name, "write_gate_proj"))
-        return fail(WF_ERROR_UNSUPPORTED,
-                    "%s: tensor %s belongs to Wave Field before V4.7, which version \"4\" does not "
-                    "compute: such files cannot be loaded",
-                    loading->path, name);
-    return fail(WF_ERROR_FORMAT, "%s: the configuration has no place for tensor %s", loading->path,
-                name);
-}
 
 /* Shape and type of a file's tensor against a parameter's. */
 static wf_status check_tensor(const Loading *loading, const FileTensor *tensor,
@@ -146,7 +113,7 @@ static wf_status check_tied(const Loading *loading, const FileTensor *tensor)
     const FileTensor *table = NULL;
     char name[256];
     for (int i = 0; i < safetensors_count(loading->file) && !table; i++) {
-        plain_name(safetensors_at(loading->file, i)->name, name, sizeof name);
+        published_plain_name(safetensors_at(loading->file, i)->name, name, sizeof name);
         if (strcmp(name, "token_embedding.weight") == 0) table = safetensors_at(loading->file, i);
     }
     if (!table)
@@ -168,25 +135,45 @@ static wf_status check_tied(const Loading *loading, const FileTensor *tensor)
     return status;
 }
 
+static const char TIED[] = "output_projection.weight";
+
+/* Before anything is read: a file of another model is told apart by its names, not by the first
+ * shape that does not fit. */
+static wf_status check_names(const Loading *loading)
+{
+    const char *first = NULL;
+    char plain[256];
+    for (int i = 0; i < safetensors_count(loading->file); i++) {
+        const char *name = safetensors_at(loading->file, i)->name;
+        published_plain_name(name, plain, sizeof plain);
+        if (parameters_find(&loading->model->parameters, plain) >= 0 || strcmp(plain, TIED) == 0 ||
+            published_is_buffer(plain))
+            continue;
+        if (published_is_foreign(name)) return published_refuse(loading->path, name);
+        if (!first) first = name;
+    }
+    return first ? published_refuse(loading->path, first) : WF_OK;
+}
+
 static wf_status load_tensors(Loading *loading)
 {
     const ParameterList *parameters = &loading->model->parameters;
-    char name[256];
+    char plain[256];
+    TRY(check_names(loading));
     for (int i = 0; i < safetensors_count(loading->file); i++) {
         const FileTensor *tensor = safetensors_at(loading->file, i);
-        plain_name(tensor->name, name, sizeof name);
-        int index = parameters_find(parameters, name);
+        published_plain_name(tensor->name, plain, sizeof plain);
+        int index = parameters_find(parameters, plain);
         if (index >= 0)
             TRY(load_tensor(loading, tensor, index));
-        else if (strcmp(name, "output_projection.weight") == 0)
+        else if (strcmp(plain, TIED) == 0)
             TRY(check_tied(loading, tensor));
-        else if (!is_buffer(name))
-            return unknown_tensor(loading, tensor->name);
     }
     for (int i = 0; i < parameters->count; i++)
         if (!loading->seen[i])
-            return fail(WF_ERROR_FORMAT, "%s: tensor %s %s is missing", loading->path,
-                        parameters->items[i].name, SHAPE_TEXT(parameters->items[i].shape));
+            return fail(WF_ERROR_FORMAT, "%s: tensor %s %s is missing%s", loading->path,
+                        parameters->items[i].name, SHAPE_TEXT(parameters->items[i].shape),
+                        published_why_missing(parameters->items[i].name));
     return WF_OK;
 }
 
