@@ -414,7 +414,7 @@ TrainingDefaults config_training(const Config *config)
     if (preset) training = preset->training;
     bool v4 = config->version == MODEL_V4; /* spec §6 */
     training.qk_multiplier = v4 ? 3 : 1;
-    training.kernel_multiplier = v4 ? 50 : 1;
+    training.kernel_multiplier = v4 ? 10 : 1;
     return training;
 }
 
