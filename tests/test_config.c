@@ -93,7 +93,7 @@ static void training_starts_where_specified(void **state)
     config = create("v3.5-6m");
     start = config_training(config);
     assert_true(start.learning_rate == 1e-3 && start.warmup == 200);
-    assert_true(start.qk_multiplier == 1 && start.kernel_multiplier == 1);
+    assert_true(start.qk_multiplier == 1 && start.kernel_multiplier == 10);
     assert_int_equal(wf_config_set(config, "version=4"), WF_OK);
     start = config_training(config);
     assert_true(start.qk_multiplier == 3 && start.kernel_multiplier == 10);
