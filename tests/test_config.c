@@ -88,15 +88,15 @@ static void training_starts_where_specified(void **state)
     TrainingDefaults start = config_training(config);
     assert_true(start.learning_rate == 4e-4 && start.min_learning_rate == 4e-5);
     assert_true(start.weight_decay == 0.1 && start.warmup == 1000);
-    assert_true(start.qk_multiplier == 3 && start.kernel_multiplier == 50);
+    assert_true(start.qk_multiplier == 3 && start.kernel_multiplier == 10);
     wf_config_destroy(config);
     config = create("v3.5-6m");
     start = config_training(config);
     assert_true(start.learning_rate == 1e-3 && start.warmup == 200);
-    assert_true(start.qk_multiplier == 1 && start.kernel_multiplier == 1);
+    assert_true(start.qk_multiplier == 1 && start.kernel_multiplier == 10);
     assert_int_equal(wf_config_set(config, "version=4"), WF_OK);
     start = config_training(config);
-    assert_true(start.qk_multiplier == 3 && start.kernel_multiplier == 50);
+    assert_true(start.qk_multiplier == 3 && start.kernel_multiplier == 10);
     wf_config_destroy(config);
 }
 

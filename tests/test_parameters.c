@@ -211,10 +211,11 @@ static void version_4_starts_as_specified(void **state)
     wf_config *config = create("demo", gated); /* D 128, H 4, L 4 */
     ParameterList list = list_of(config);
     for (int layer = 0; layer < 4; layer++) {
-        double lambda = layer / 3.0, c = -1.4 + 1.4 * lambda, frequency[4], damping[4], phase[4];
-        for (int h = 0; h < 4; h++) {
-            frequency[h] = PI * (2 * h + 1) / 2 * 0.5 * pow(4, lambda);
-            damping[h] = c - 0.7 + 1.4 * h / 3;
+        double frequency[4], damping[4], phase[4];
+        for (int h = 0; h < 4; h++) { /* reach 1, 2.5, 6.3 and 16 tokens, a cell each */
+            double reach = pow(16, h / 3.0);
+            frequency[h] = PI / reach;
+            damping[h] = log(expm1(1 / reach));
             phase[h] = PI * h / 3 + PI * layer / 4;
         }
         char name[64];
@@ -228,7 +229,7 @@ static void version_4_starts_as_specified(void **state)
         assert_constant(&list, name, layer % 2 ? 0.5 : -2.0, 0, 1);
     }
     float *values = initial(&list, "layers.1.attention.qkvg_proj.weight", 1);
-    assert_normal(values, 3 * 128 * 128, 0.02);
+    assert_normal(values, 3 * 128 * 128, 1 / sqrt(128));
     free(values);
     assert_constant(&list, "layers.1.attention.qkvg_proj.weight", 0, 3 * 128 * 128, 4 * 128 * 128);
     assert_constant(&list, "layers.1.attention.qkvg_proj.bias", 0, 0, 3 * 128);
@@ -237,16 +238,19 @@ static void version_4_starts_as_specified(void **state)
                                          "layers.1.ffn.3.weight"};
     for (int i = 0; i < 2; i++) {
         values = initial(&list, scaled[i], 1);
-        assert_normal(values, 128 * 128, 0.02 / sqrt(8));
+        assert_normal(values, 128 * 128, 1 / sqrt(128 * 8));
         free(values);
     }
     static const char *const plain[] = {"token_embedding.weight", "layers.1.ffn.0.weight",
-                                        "layers.1.attention.spectral_gate.net.2.weight"};
+                                        "interference_modules.1.local_phase_proj.weight"};
     for (int i = 0; i < 3; i++) {
         values = initial(&list, plain[i], 1);
-        assert_normal(values, 128 * 128, 0.02);
+        assert_normal(values, 128 * 128, 1 / sqrt(128));
         free(values);
     }
+    values = initial(&list, "layers.1.attention.spectral_gate.net.2.weight", 1);
+    assert_normal(values, 128 * 128, 0.02);
+    free(values);
     static const char *const identities[] = {"layers.0.attention.cross_dim.weight",
                                              "layers.0.attention.q_feature_map.net.0.weight",
                                              "layers.0.attention.k_feature_map.net.2.weight"};
@@ -257,6 +261,8 @@ static void version_4_starts_as_specified(void **state)
     }
     assert_constant(&list, "layers.0.norm1.weight", 1, 0, 128);
     assert_constant(&list, "layers.0.attention.q_feature_map.net.0.bias", 0, 0, 32);
+    assert_constant(&list, "layers.0.attention.q_feature_map.net.2.bias", 1, 0, 32);
+    assert_constant(&list, "layers.0.attention.k_feature_map.net.2.bias", 1, 0, 32);
     parameters_destroy(&list);
     wf_config_destroy(config);
 }
@@ -278,7 +284,7 @@ static void version_3_5_starts_as_specified(void **state)
     assert_constant(&list, "layers.2.attention.gate_proj.weight", 0, 0, 256 * 256);
     assert_constant(&list, "layers.2.attention.gate_proj.bias", 2, 0, 256);
     float *values = initial(&list, "layers.2.attention.out_proj.weight", 1);
-    assert_normal(values, 256 * 256, 0.02);
+    assert_normal(values, 256 * 256, 1 / sqrt(256));
     free(values);
     double sum = 0, square = 0; /* coupling: identity and 0.01·normal, over all layers */
     for (int layer = 0; layer < 6; layer++) {
@@ -304,8 +310,8 @@ static void a_single_head_and_layer_start(void **state)
     const char *const single[] = {"num_heads=1", "num_layers=1", NULL};
     wf_config *config = create("demo", single);
     ParameterList list = list_of(config);
-    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI / 4}, 1);
-    assert_values(&list, "layers.0.attention.wave_damping", (double[]){-2.1}, 1);
+    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI}, 1);
+    assert_values(&list, "layers.0.attention.wave_damping", (double[]){log(expm1(1))}, 1);
     assert_values(&list, "layers.0.attention.wave_phase", (double[]){0}, 1);
     parameters_destroy(&list);
     wf_config_destroy(config);
@@ -347,11 +353,11 @@ static void attention_layers_are_a_transformers(void **state)
     assert_true(shape_equal(weight->shape, SHAPE(384, 128)) && weight->decays);
     assert_true(weight->group == GROUP_BASE && bias->group == GROUP_BASE && !bias->decays);
     float *values = initial(&list, "layers.3.attention.qkv_proj.weight", 1);
-    assert_normal(values, 384 * 128, 0.02);
+    assert_normal(values, 384 * 128, 1 / sqrt(128));
     free(values);
     assert_constant(&list, "layers.3.attention.qkv_proj.bias", 0, 0, 384);
     values = initial(&list, "layers.1.attention.out_proj.weight", 1);
-    assert_normal(values, 128 * 128, 0.02 / sqrt(8));
+    assert_normal(values, 128 * 128, 1 / sqrt(128 * 8));
     free(values);
     parameters_destroy(&list);
     wf_config_destroy(config);

@@ -38,8 +38,10 @@ static void learns(const char *const *settings)
         assert_true(stats.gradient_norm > 0 && isfinite(stats.gradient_norm));
     }
     must(wf_trainer_evaluate(f.trainer, &after));
-    /* An untrained model knows nothing: ln 11 nats; the data's own entropy is 0.62. */
-    assert_true(fabs(before.loss - log(FIXTURE_VOCABULARY)) < 0.1);
+    /* An untrained model knows nothing: ln 11 nats, and up to half a nat for the logits of about
+     * normal(1) it starts with; the data's own entropy is 0.62. */
+    assert_true(before.loss > log(FIXTURE_VOCABULARY) - 0.1);
+    assert_true(before.loss < log(FIXTURE_VOCABULARY) + 0.7);
     assert_true(after.loss < 1);
     assert_true(after.accuracy > 0.7);
     wf_progress progress;
@@ -693,7 +695,7 @@ static void fills_in_defaults(void **state)
     assert_int_equal(s.warmup, 10); /* the demo preset's 100 are more than a fifth of the steps */
     assert_true(s.learning_rate == 2e-3 && s.min_learning_rate == 2e-4);
     assert_true(s.weight_decay == 0.1 && s.clip == 1);
-    assert_true(s.qk_lr_mult == 3 && s.kernel_lr_mult == 50);
+    assert_true(s.qk_lr_mult == 3 && s.kernel_lr_mult == 10);
     assert_string_equal(s.evaluator, "scan");
     fixture_close(&f);
 }

@@ -34,7 +34,7 @@ typedef struct wf_trainer_params {
     double clip;              /* global gradient norm; 0: none; negative: 1.0 */
     double qk_lr_mult;        /* rate of the q, k, v projections over the others'; 0: version 4: 3,
                                  3.5: 1 */
-    double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 50 and 1 */
+    double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 10 */
     uint64_t seed;            /* of dropout and of the order of the data */
     const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
     bool recompute;           /* keep only what crosses from layer to layer and compute the rest of

@@ -379,7 +379,7 @@ static const Option options[] = {
     OPTION(TrainValues, qk_rate, "qk-rate", REAL, "X", NULL,
            "rate of a wave's q, k, v projections over the others' (default: 3, version 3.5: 1)"),
     OPTION(TrainValues, kernel_rate, "kernel-rate", REAL, "X", NULL,
-           "rate of wave kernels and spectral gates (default: 50, version 3.5: 1)"),
+           "rate of wave kernels and spectral gates (default: 10)"),
     OPTION(TrainValues, warmup, "warmup", INTEGER, "N", NULL,
            "steps of linear warm-up (default: the preset's, else a twentieth)"),
     OPTION(TrainValues, weight_decay, "weight-decay", REAL, "R", NULL,

@@ -387,9 +387,12 @@ static const Preset presets[] = {
       .cross_dim = true,
       .tokenizer = "char"},
      START(1e-3, 1e-4, 200)},
-    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3, ""), START(6e-4, 6e-5, 500)},
-    {"v4-130m", V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3, ""), START(4e-4, 4e-5, 1000)},
-    {"v4-825m", V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4, ""), START(2e-4, 2e-5, 2000)},
+    {"v4-20m", V4_PRESET(384, 8, 8, 1536, 512, 512, 8000, 3, "sentencepiece-bpe"),
+     START(6e-4, 6e-5, 500)},
+    {"v4-130m", V4_PRESET(768, 12, 12, 3072, 2048, 2048, 32000, 3, "sentencepiece-bpe"),
+     START(4e-4, 4e-5, 1000)},
+    {"v4-825m", V4_PRESET(1536, 24, 24, 6144, 2048, 2048, 16384, 4, "sentencepiece-bpe"),
+     START(2e-4, 2e-5, 2000)},
 };
 enum { N_PRESETS = sizeof presets / sizeof *presets };
 
@@ -414,7 +417,7 @@ TrainingDefaults config_training(const Config *config)
     if (preset) training = preset->training;
     bool v4 = config->version == MODEL_V4; /* spec §6 */
     training.qk_multiplier = v4 ? 3 : 1;
-    training.kernel_multiplier = v4 ? 50 : 1;
+    training.kernel_multiplier = 10;
     return training;
 }
 

@@ -12,10 +12,16 @@
 
 static const double PI = 3.14159265358979323846;
 
-/* Standard deviation of linear and embedding weights (spec §6). */
-static const double WEIGHT_SCALE = 0.02;
 /* A gate's bias at start: open (spec §3, §4). */
 static const double GATE_BIAS = 2.0;
+/* The last bias of version 4's feature maps: they start near 1, so that a token's value passes
+ * before they have learned what to hold back. */
+static const double FEATURE_BIAS = 1.0;
+/* The heads of version 4 start hearing from 1 token (first head) to 16 tokens (last) back. Longer
+ * ones learned slower, at contexts of 64 and 256 tokens (docs/benchmarks.md). */
+static const double LONGEST_REACH = 16.0;
+/* The last layer of a spectral gate: it starts near 0, the kernel as it is (spec §4). */
+static const double SPECTRAL_SCALE = 0.02;
 
 static const Initial ZERO = {.kind = INITIAL_CONSTANT, .a = 0, .tail = INT64_MAX};
 static const Initial ONE = {.kind = INITIAL_CONSTANT, .a = 1, .tail = INT64_MAX};
@@ -34,6 +40,16 @@ static Initial constant(double value)
 static Initial linspace(double from, double to)
 {
     return (Initial){.kind = INITIAL_LINSPACE, .a = from, .b = to, .tail = INT64_MAX};
+}
+
+static Initial geometric(double from, double to)
+{
+    return (Initial){.kind = INITIAL_GEOMETRIC, .a = from, .b = to, .tail = INT64_MAX};
+}
+
+static Initial softplus_geometric(double from, double to)
+{
+    return (Initial){.kind = INITIAL_SOFTPLUS_GEOMETRIC, .a = from, .b = to, .tail = INT64_MAX};
 }
 
 /* `initial`, with the elements from `tail` on set to `value`. */
@@ -98,11 +114,19 @@ static void add_norm(Lister *lister, const char *name, int64_t width)
     add(lister, full, SHAPE(width), ZERO);
 }
 
+/* Linear and embedding weights: a deviation of D^(-1/2), which is 0.02 at a width of 2500. The
+ * constant 0.02 that is customary at any width starts narrow models with signals so weak that
+ * hundreds of steps go by before they learn more than the tokens' frequencies. */
+static Initial weight(const Config *config)
+{
+    return normal(1 / sqrt((double)config->embedding_dim));
+}
+
 /* Weights that write to the residual stream start smaller the deeper the model (spec §6). */
 static Initial residual(const Config *config)
 {
-    double layers = (double)config->num_layers;
-    return normal(config->residual_scale ? WEIGHT_SCALE / sqrt(2 * layers) : WEIGHT_SCALE);
+    double depth = config->residual_scale ? 2 * (double)config->num_layers : 1;
+    return normal(1 / sqrt(depth * (double)config->embedding_dim));
 }
 
 static void add_waves(Lister *lister, int layer)
@@ -114,14 +138,12 @@ static void add_waves(Lister *lister, int layer)
         add(lister, "wave_frequency", SHAPE(heads), linspace(0.3, 4.0));
         add(lister, "wave_damping", SHAPE(heads), linspace(-3.0, 0.5));
         add(lister, "wave_phase", SHAPE(heads), linspace(0, PI));
-    } else { /* spec §4 */
-        double deepest = (double)int64_max(config->num_layers - 1, 1);
-        double lambda = layer / deepest, centre = -1.4 + 1.4 * lambda;
+    } else { /* half a wave within the reach of each head, none beyond what cells can tell apart */
+        Geometry geometry = config_geometry(config);
+        double near = 1 / geometry_stride(&geometry), far = near / LONGEST_REACH;
         double shift = PI * layer / (double)config->num_layers;
-        Initial octaves = {
-            .kind = INITIAL_OCTAVES, .a = PI / 2 * 0.5 * pow(4, lambda), .tail = INT64_MAX};
-        add(lister, "wave_frequency", SHAPE(heads), octaves);
-        add(lister, "wave_damping", SHAPE(heads), linspace(centre - 0.7, centre + 0.7));
+        add(lister, "wave_frequency", SHAPE(heads), geometric(PI * near, PI * far));
+        add(lister, "wave_damping", SHAPE(heads), softplus_geometric(near, far));
         add(lister, "wave_phase", SHAPE(heads), linspace(shift, PI + shift));
     }
     lister->group = GROUP_BASE;
@@ -132,20 +154,22 @@ static void add_waves(Lister *lister, int layer)
 static void add_feature_map(Lister *lister, const char *which, int64_t width)
 {
     char name[64];
+    bool deep = lister->config->feature_map_depth > 1;
     snprintf(name, sizeof name, "%s.net.0", which);
-    add_linear(lister, name, width, width, IDENTITY, ZERO);
-    if (lister->config->feature_map_depth == 1) return;
+    add_linear(lister, name, width, width, IDENTITY, deep ? ZERO : constant(FEATURE_BIAS));
+    if (!deep) return;
     snprintf(name, sizeof name, "%s.net.2", which);
-    add_linear(lister, name, width, width, IDENTITY, ZERO);
+    add_linear(lister, name, width, width, IDENTITY, constant(FEATURE_BIAS));
 }
 
 static void add_spectral_gate(Lister *lister, int64_t model_width, int64_t width)
 {
     lister->group = GROUP_KERNEL;
     add_norm(lister, "spectral_gate.norm", width);
-    add_linear(lister, "spectral_gate.net.0", model_width, model_width, normal(WEIGHT_SCALE), ZERO);
+    add_linear(lister, "spectral_gate.net.0", model_width, model_width, weight(lister->config),
+               ZERO);
     add_linear(lister, "spectral_gate.net.2", FIELD_GATE_POINTS * lister->config->num_heads,
-               model_width, normal(WEIGHT_SCALE), ZERO);
+               model_width, normal(SPECTRAL_SCALE), ZERO);
     lister->group = GROUP_BASE;
 }
 
@@ -156,11 +180,11 @@ static void add_wave_attention(Lister *lister, int layer)
     add_waves(lister, layer);
     lister->group = GROUP_QK;
     if (config->version == MODEL_V3_5) {
-        add_linear(lister, "qkv_proj", 3 * D, D, normal(WEIGHT_SCALE), ZERO);
+        add_linear(lister, "qkv_proj", 3 * D, D, weight(config), ZERO);
         lister->group = GROUP_BASE;
         add_linear(lister, "gate_proj", D, D, ZERO, constant(GATE_BIAS));
     } else {
-        add_linear(lister, "qkvg_proj", 4 * D, D, with_tail(normal(WEIGHT_SCALE), 3 * D * D, 0),
+        add_linear(lister, "qkvg_proj", 4 * D, D, with_tail(weight(config), 3 * D * D, 0),
                    with_tail(ZERO, 3 * D, GATE_BIAS));
         lister->group = GROUP_BASE;
         add_feature_map(lister, "q_feature_map", d);
@@ -174,7 +198,7 @@ static void add_wave_attention(Lister *lister, int layer)
 static void add_softmax_attention(Lister *lister)
 {
     int64_t D = lister->config->embedding_dim;
-    add_linear(lister, "qkv_proj", 3 * D, D, normal(WEIGHT_SCALE), ZERO);
+    add_linear(lister, "qkv_proj", 3 * D, D, weight(lister->config), ZERO);
     add_linear(lister, "out_proj", D, D, residual(lister->config), ZERO);
 }
 
@@ -191,22 +215,22 @@ static void add_layer(Lister *lister, int layer)
         add_wave_attention(lister, layer);
     within(lister, "layers.%d.", layer);
     add_norm(lister, "norm2", D);
-    add_linear(lister, "ffn.0", F, D, normal(WEIGHT_SCALE), ZERO);
+    add_linear(lister, "ffn.0", F, D, weight(config), ZERO);
     add_linear(lister, "ffn.3", D, F, residual(config), ZERO);
 }
 
 static void add_interference(Lister *lister, int module)
 {
     int64_t D = lister->config->embedding_dim;
-    Initial weight = normal(WEIGHT_SCALE);
+    Initial scale = weight(lister->config);
     Shape scalar = {.rank = 0};
     within(lister, "interference_modules.%d.", module);
     add(lister, "interference_temperature", scalar, constant(module % 2 ? 0.5 : -2.0));
-    add_linear(lister, "compress", D / 4, D, weight, ZERO);
-    add_linear(lister, "expand", D, D / 4, weight, ZERO);
-    add_linear(lister, "local_phase_proj", D, D, weight, ZERO);
-    add_linear(lister, "global_phase_proj", D, D, weight, ZERO);
-    add_linear(lister, "interference_gate", D, 2 * D, weight, ZERO);
+    add_linear(lister, "compress", D / 4, D, scale, ZERO);
+    add_linear(lister, "expand", D, D / 4, scale, ZERO);
+    add_linear(lister, "local_phase_proj", D, D, scale, ZERO);
+    add_linear(lister, "global_phase_proj", D, D, scale, ZERO);
+    add_linear(lister, "interference_gate", D, 2 * D, scale, ZERO);
     add_norm(lister, "norm", D); /* stands in checkpoints, is not used */
 }
 
@@ -214,7 +238,7 @@ wf_status parameters_create(const Config *config, ParameterList *out)
 {
     Lister lister = {.config = config};
     add(&lister, "token_embedding.weight", SHAPE(config->vocab_size, config->embedding_dim),
-        normal(WEIGHT_SCALE));
+        weight(config));
     for (int layer = 0; layer < config->num_layers; layer++) add_layer(&lister, layer);
     for (int module = 0; module < config_interference_modules(config); module++)
         add_interference(&lister, module);
@@ -259,6 +283,17 @@ static void fill_normal(float *values, int64_t n, double scale, Rng *rng)
     }
 }
 
+/* How far element i of n is from the first to the last, 0 … 1. */
+static double share_at(int64_t i, int64_t n)
+{
+    return n > 1 ? (double)i / (double)(n - 1) : 0;
+}
+
+static double geometric_at(const Initial *initial, int64_t i, int64_t n)
+{
+    return initial->a * pow(initial->b / initial->a, share_at(i, n));
+}
+
 void parameter_initialise(const ParameterList *list, int index, uint64_t seed, float *values)
 {
     const Parameter *parameter = &list->items[index];
@@ -275,13 +310,14 @@ void parameter_initialise(const ParameterList *list, int index, uint64_t seed, f
         for (int64_t i = 0; i < n; i += shape_width(parameter->shape) + 1) values[i] += 1.0f;
         break;
     case INITIAL_LINSPACE:
-        for (int64_t i = 0; i < n; i++) {
-            double share = n > 1 ? (double)i / (double)(n - 1) : 0;
-            values[i] = (float)(initial->a + share * (initial->b - initial->a));
-        }
+        for (int64_t i = 0; i < n; i++)
+            values[i] = (float)(initial->a + share_at(i, n) * (initial->b - initial->a));
         break;
-    case INITIAL_OCTAVES:
-        for (int64_t i = 0; i < n; i++) values[i] = (float)((double)(2 * i + 1) * initial->a);
+    case INITIAL_GEOMETRIC:
+        for (int64_t i = 0; i < n; i++) values[i] = (float)geometric_at(initial, i, n);
+        break;
+    case INITIAL_SOFTPLUS_GEOMETRIC:
+        for (int64_t i = 0; i < n; i++) values[i] = (float)log(expm1(geometric_at(initial, i, n)));
         break;
     }
     for (int64_t i = initial->tail; i < n; i++) values[i] = (float)initial->tail_value;

@@ -15,11 +15,12 @@ typedef enum ParameterGroup {
 } ParameterGroup;
 
 typedef enum InitialKind {
-    INITIAL_CONSTANT, /* a */
-    INITIAL_NORMAL,   /* a·normal */
-    INITIAL_IDENTITY, /* 1 on the diagonal, plus a·normal */
-    INITIAL_LINSPACE, /* a … b over the elements; a when there is one */
-    INITIAL_OCTAVES   /* (2h + 1)·a over the elements h */
+    INITIAL_CONSTANT,          /* a */
+    INITIAL_NORMAL,            /* a·normal */
+    INITIAL_IDENTITY,          /* 1 on the diagonal, plus a·normal */
+    INITIAL_LINSPACE,          /* a … b over the elements; a when there is one */
+    INITIAL_GEOMETRIC,         /* the same in equal ratios */
+    INITIAL_SOFTPLUS_GEOMETRIC /* softplus of the values goes from a to b in equal ratios */
 } InitialKind;
 
 /* Elements from `tail` on are the constant `tail_value` instead (the rows of a gate). */
