@@ -7,6 +7,9 @@
 #include "tests/train_fixture.h"
 
 enum { SEQUENCES = 8, TOKENS = 17, STEPS = 4 };
+/* AdamW moves an element whose gradient is almost nothing by the sign of its rounding: a small rate
+ * keeps such elements within the bound of the values. */
+static const double RATE = 2e-4;
 
 /* Numbers summed on the way to a gradient of the fixture's model: as src/check/model_cases.c. */
 static int64_t terms_of(const Config *config)
@@ -49,11 +52,13 @@ static void assert_same_sequences(const Fixture *a, const Fixture *b)
 
 static void steps_are_the_same(bool as_double, const char *const *settings, int64_t batch)
 {
-    Fixture small = fixture_open(
+    Fixture small =
+        fixture_open(test_device(as_double), settings,
+                     wf_trainer_params(.batch_size = batch, .accumulation = SEQUENCES / batch,
+                                       .warmup = 0, .learning_rate = RATE));
+    Fixture large = fixture_open(
         test_device(as_double), settings,
-        wf_trainer_params(.batch_size = batch, .accumulation = SEQUENCES / batch, .warmup = 0));
-    Fixture large = fixture_open(test_device(as_double), settings,
-                                 wf_trainer_params(.batch_size = SEQUENCES, .warmup = 0));
+        wf_trainer_params(.batch_size = SEQUENCES, .warmup = 0, .learning_rate = RATE));
     for (int step = 1; step <= STEPS; step++) {
         int64_t terms = step * terms_of(small.model->config);
         wf_step_stats a, b;
