@@ -6,6 +6,7 @@
 #include "train/state.h"
 #include "train/trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,10 @@ static void check_state(void)
     REQUIRE(memcmp(&state.cursor, &again.cursor, sizeof state.cursor) == 0);
     REQUIRE(state.fingerprint == again.fingerprint);
     MUST(settings_compare(&state.settings, &again.settings, "again"));
+    wf_trainer_params resolved; /* what a trainer would be made with */
+    if (!fuzz_ok(settings_resolve(&state.settings, tiny.model->config, &resolved))) return;
+    Schedule schedule = settings_schedule(&resolved);
+    REQUIRE(!isnan(schedule_rate(&schedule, state.progress.step + 1)));
 }
 
 /* A run that was resumed goes on, saves, and resumes to the same. */
