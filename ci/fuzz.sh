@@ -27,11 +27,13 @@ build_targets() {
 
 # fuzz TARGET: runs it on its corpus; a summary on success, the report on a finding.
 fuzz() {
-    local target=$1 corpus=$build/corpus/$1 log=$build/log/$1 seed status=0
+    local target=$1 corpus=$build/corpus/$1 log=$build/log/$1 folder seed status=0
     [ -z "$fresh" ] || rm -rf "$corpus"
-    mkdir -p "$corpus" "$build/log" "$build/findings"
-    for seed in "$build/seeds/$target"/* tests/fuzz/{taken,refused}/"$target"/*; do
-        [ -f "$seed" ] && cp "$seed" "$corpus/"
+    mkdir -p "$corpus" "$build/findings"
+    for folder in "$build/seeds" tests/fuzz/{taken,refused}; do
+        for seed in "$folder/$target"/*; do
+            [ -f "$seed" ] && cp "$seed" "$corpus/${folder##*/}-${seed##*/}"
+        done
     done
     ASAN_OPTIONS=quarantine_size_mb=32 OMP_NUM_THREADS=1 TMPDIR=$scratch \
         "$build/tests/fuzz/$target" "${limits[@]}" -dict="tests/fuzz/$target.dict" \
@@ -39,7 +41,7 @@ fuzz() {
         "$corpus" >"$log" 2>&1 || status=$?
     if [ $status -ne 0 ]; then
         tail -n 60 "$log"
-        echo "$target: FOUND something after $(grep -c . "$log") lines of $log; to see it again:"
+        echo "$target: FOUND something, all of it in $log; to see it again:"
         sed -n "s|.*Test unit written to |    $build/tests/fuzz/$target |p" "$log"
         return 1
     fi
@@ -62,7 +64,8 @@ minimise() {
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
     mapfile -t targets < <(sed -n 's/^wf_fuzz(\(fuzz_[a-z_]*\).*/\1/p' tests/fuzz/CMakeLists.txt)
-build_targets "${targets[@]}" >"$build.log" 2>&1 || { tail -n 30 "$build.log"; exit 1; }
+mkdir -p "$build/log"
+build_targets "${targets[@]}" >"$build/log/build" 2>&1 || { tail -n 30 "$build/log/build"; exit 1; }
 rm -rf "$build/seeds"
 "$build/tests/fuzz/make_seeds" "$build/seeds" || exit
 
