@@ -36,9 +36,10 @@ static bool assign(const char *text)
     MUST(wf_config_create("demo", &config));
     MUST(wf_config_copy(config, &before));
     bool taken = fuzz_ok(wf_config_set(config, text));
-    if (taken)
+    /* Keys that have yet to fit together are not for a file. */
+    if (taken && fuzz_ok(wf_config_validate(config)))
         check_round_trip(config);
-    else
+    else if (!taken)
         REQUIRE(memcmp(config, before, sizeof *config) == 0);
     wf_config_destroy(before);
     wf_config_destroy(config);

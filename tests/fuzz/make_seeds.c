@@ -83,6 +83,8 @@ static void seed_models(void)
     seed_model("v4-gated", "4", SETTINGS("spectral_gate=true", "feature_map_depth=1"), "");
     seed_model("v4-interference", "4",
                SETTINGS("num_layers=2", "interference_interval=2", "dropout=0.1"), "");
+    seed_model("v4-mixed", "4", SETTINGS("num_layers=2", "mixer=wave,attention"), "");
+    seed_model("v4-attention", "4", SETTINGS("mixer=attention"), "");
     seed_model("v4-leaky", "4",
                SETTINGS("max_seq_len=8", "allow_leaky_geometry=true", "kernel_norm=dc"), "");
     seed_model("v4-bytes", "4", SETTINGS("vocab_size=256", "tokenizer=byte"),
