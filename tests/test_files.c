@@ -131,6 +131,7 @@ static void pipes_and_devices_are_refused_at_once(void **state)
     char *data;
     size_t size;
     FileMap map;
+    FILE *file;
     assert_int_equal(mkfifo(at("pipe"), 0600), 0); /* no one writes to it */
     const char *const paths[] = {at("pipe"), "/dev/zero"};
     for (int i = 0; i < 2; i++) {
@@ -138,6 +139,8 @@ static void pipes_and_devices_are_refused_at_once(void **state)
         assert_non_null(strstr(wf_error_message(), paths[i]));
         assert_non_null(strstr(wf_error_message(), "not a plain file"));
         assert_int_equal(file_map(paths[i], &map), WF_ERROR_IO);
+        assert_int_equal(file_open(paths[i], &file), WF_ERROR_IO);
+        assert_non_null(strstr(wf_error_message(), "not a plain file"));
     }
     unlink(at("pipe"));
 }

@@ -97,6 +97,18 @@ wf_status file_read(const char *path, size_t limit, char **data, size_t *size)
     return WF_OK;
 }
 
+wf_status file_open(const char *path, FILE **out)
+{
+    int file;
+    size_t size;
+    TRY(open_to_read(path, &file, &size));
+    *out = fdopen(file, "rb");
+    if (*out) return WF_OK;
+    wf_status status = fail_errno(path, "open");
+    close(file);
+    return status;
+}
+
 wf_status file_map(const char *path, FileMap *out)
 {
     int file;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 bool file_exists(const char *path); /* of any kind */
 bool folder_exists(const char *path);
@@ -17,6 +18,9 @@ bool folder_exists(const char *path);
 /* A whole file, NUL-terminated after *size bytes; the caller frees *data. WF_ERROR_FORMAT if it is
  * larger than `limit` bytes. */
 wf_status file_read(const char *path, size_t limit, char **data, size_t *size);
+
+/* A file to be read piece by piece; the caller closes it. */
+wf_status file_open(const char *path, FILE **out);
 
 /* A file's bytes in memory, read-only, loaded as they are touched. A file that another process
  * shortens while it is mapped ends this one with SIGBUS, so only large files, whose bytes are read
