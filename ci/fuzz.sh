@@ -18,11 +18,15 @@ case ${1:-} in [0-9]*) seconds=$1 && shift ;; esac
 # No good input needs more than this; a small file that makes the library ask for more is a finding.
 limits=(-max_len=16384 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256)
 
-build_targets() {
-    CC=${CC:-clang} cmake -S . -B "$build" -DWAVEFIELD_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+configure() {
+    CC=$CC CXX=${CXX:-${CC/clang/clang++}} cmake -S . -B "$build" -DWAVEFIELD_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         -DWAVEFIELD_VULKAN=OFF -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF \
-        -DWAVEFIELD_OPENMP=OFF -DWAVEFIELD_EXAMPLES=OFF -DWAVEFIELD_WERROR=OFF &&
-        cmake --build "$build" -j "$(nproc)" --target make_seeds "$@"
+        -DWAVEFIELD_OPENMP=OFF -DWAVEFIELD_EXAMPLES=OFF -DWAVEFIELD_WERROR=OFF
+}
+
+# quietly COMMAND…: its output is shown only where it fails, which ends the script.
+quietly() {
+    "$@" >"$build/log/build" 2>&1 || { tail -n 30 "$build/log/build"; exit 1; }
 }
 
 # fuzz TARGET: runs it on its corpus; a summary on success, the report on a finding.
@@ -30,7 +34,7 @@ fuzz() {
     local target=$1 corpus=$build/corpus/$1 log=$build/log/$1 folder seed status=0
     [ -z "$fresh" ] || rm -rf "$corpus"
     mkdir -p "$corpus" "$build/findings"
-    for folder in "$build/seeds" tests/fuzz/{taken,refused}; do
+    for folder in "$build/seeds" "$build/tests/fuzz/files" tests/fuzz/{taken,refused}; do
         for seed in "$folder/$target"/*; do
             [ -f "$seed" ] && cp "$seed" "$corpus/${folder##*/}-${seed##*/}"
         done
@@ -61,11 +65,12 @@ minimise() {
     fi
 }
 
-targets=("$@")
-[ ${#targets[@]} -gt 0 ] ||
-    mapfile -t targets < <(sed -n 's/^wf_fuzz(\(fuzz_[a-z_]*\).*/\1/p' tests/fuzz/CMakeLists.txt)
+CC=${CC:-clang}
 mkdir -p "$build/log"
-build_targets "${targets[@]}" >"$build/log/build" 2>&1 || { tail -n 30 "$build/log/build"; exit 1; }
+quietly configure
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets <"$build/tests/fuzz/targets"
+quietly cmake --build "$build" -j "$(nproc)" --target make_seeds "${targets[@]}"
 rm -rf "$build/seeds"
 "$build/tests/fuzz/make_seeds" "$build/seeds" || exit
 

@@ -68,7 +68,7 @@ static void write_shards(const char *path, const wf_dataset *data)
 bool fuzz_one(const uint8_t *data, size_t size)
 {
     wf_dataset *dataset;
-    if (!tokenizer) MUST(wf_tokenizer_create("byte", NULL, 0, &tokenizer));
+    if (!tokenizer) MUST(wf_tokenizer_create("byte", NULL, &tokenizer));
     const char *path = fuzz_write("lines.jsonl", (Part){data, size});
     wf_status status = wf_dataset_open(
         wf_dataset_params(.files = &path, .n_files = 1, .tokenizer = tokenizer, .held_out = 0.25),

@@ -10,7 +10,10 @@ bool fuzz_one(const uint8_t *data, size_t size)
     bool bytes = parts[0].size && *parts[0].data == 'b';
     const char *from = fuzz_write("from", parts[1]), *other = fuzz_write("other", parts[2]);
     const char *files[] = {from, other};
-    if (!fuzz_ok(wf_tokenizer_create(bytes ? "byte" : "char", &from, 1, &tokenizer))) return false;
+    if (!fuzz_ok(wf_tokenizer_create(bytes ? "byte" : "char",
+                                     wf_tokenizer_params(.files = &from, .n_files = 1),
+                                     &tokenizer)))
+        return false;
     REQUIRE(wf_tokenizer_vocabulary(tokenizer) > 0);
     wf_status status =
         wf_dataset_open(wf_dataset_params(.files = files, .n_files = parts[2].size ? 2 : 1,
