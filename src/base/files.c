@@ -38,6 +38,12 @@ bool folder_exists(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool path_is_link(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 /* ---- reading ---- */
 
 static wf_status open_to_read(const char *path, int *file, size_t *size)
@@ -432,9 +438,7 @@ static wf_status remove_entries(const char *path, const FolderList *list)
 wf_status folder_remove(const char *path, const char *const *names, int n_names)
 {
     FolderList list;
-    struct stat info;
-    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
-        return fail(WF_ERROR_IO, "%s: not removed: it is a link", path);
+    if (path_is_link(path)) return fail(WF_ERROR_IO, "%s: not removed: it is a link", path);
     TRY(folder_list(path, &list));
     wf_status status = check_removable(path, &list, names, n_names);
     if (!status) status = remove_entries(path, &list);

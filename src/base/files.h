@@ -12,6 +12,7 @@
 
 bool file_exists(const char *path); /* of any kind */
 bool folder_exists(const char *path);
+bool path_is_link(const char *path);
 
 /* Only plain files are read: a folder, pipe or device is WF_ERROR_IO, at once. */
 
