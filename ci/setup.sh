@@ -8,7 +8,7 @@
 set -eu
 
 packages="
-    build-essential cmake pkg-config clang-format
+    build-essential cmake pkg-config clang-format clang libclang-rt-dev llvm
     libopenblas-dev libkissfft-dev libjansson-dev libcmocka-dev
     libsentencepiece-dev libpcre2-dev libutf8proc-dev
     libvulkan-dev glslc glslang-dev spirv-tools

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Installs what is missing, builds, runs every test, then the CPU tests again under sanitizers, and
-# checks the formatting. Ends with a summary; the exit status says whether all of it passed.
+# Installs what is missing, builds, runs every test, then the CPU tests again under sanitizers, fuzzes
+# every reader for a minute, and checks the formatting. Ends with a summary; the exit status says
+# whether all of it passed.
 #
-#   ci/test.sh            everything
-#   ci/test.sh --quick    without the build under sanitizers
+#   ci/test.sh            everything; FUZZ_SECONDS (60) for each fuzz target
+#   ci/test.sh --quick    without the builds under sanitizers
 set -u
 cd "$(dirname "$0")/.."
 
@@ -69,6 +70,7 @@ if [ -z "$quick" ]; then
         -DWAVEFIELD_VULKAN=OFF -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF \
         -DWAVEFIELD_EXAMPLES=OFF &&
         step "tests with ASan and UBSan" run_sanitized "$build-sanitize"
+    step "fuzzing" ci/fuzz.sh --fresh "${FUZZ_SECONDS:-60}"
 fi
 step "formatting" check_format
 finish

@@ -14,6 +14,20 @@ endif()
 # Unique symbols of C++ templates cannot be made local afterwards (cmake/Symbols.cmake).
 target_compile_options(wavefield_settings INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+if(WAVEFIELD_FUZZ)
+  include(CheckCSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer)
+  check_c_source_compiles(
+    "#include <stddef.h>
+    int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) { return !data && size; }"
+    WAVEFIELD_HAVE_LIBFUZZER)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(NOT WAVEFIELD_HAVE_LIBFUZZER)
+    message(FATAL_ERROR "WAVEFIELD_FUZZ needs a compiler with -fsanitize=fuzzer: configure with "
+            "CC=clang CXX=clang++ (Debian: clang, libclang-rt-dev), or leave it OFF")
+  endif()
+  set(WAVEFIELD_SANITIZE fuzzer-no-link,address,undefined)
+endif()
 if(WAVEFIELD_SANITIZE)
   set(sanitize -fsanitize=${WAVEFIELD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_compile_options(wavefield_settings INTERFACE ${sanitize})

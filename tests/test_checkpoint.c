@@ -119,6 +119,22 @@ static void keeps_what_others_put_there(void **state)
     fixture_close(&f);
 }
 
+/* A checkpoint that was moved away and linked to: its files are elsewhere, and stay there. */
+static void keeps_linked_checkpoints(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    must(wf_trainer_save(f.trainer, folder, 1));
+    must(file_rename(PATH("step-00000000"), PATH("elsewhere")));
+    assert_int_equal(symlink("elsewhere", PATH("step-00000000")), 0);
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 1));
+    assert_names("elsewhere step-00000000 step-00000001 ");
+    assert_true(file_exists(PATH("elsewhere/state.json")));
+    assert_int_equal(unlink(PATH("step-00000000")), 0);
+    fixture_close(&f);
+}
+
 /* Folders as a process killed in the middle of each kind of change leaves them. */
 static void ignores_and_removes_leftovers(void **state)
 {
@@ -521,6 +537,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(keeps_the_newest),
         WITH_FOLDER(keeps_what_others_put_there),
+        WITH_FOLDER(keeps_linked_checkpoints),
         WITH_FOLDER(ignores_and_removes_leftovers),
         WITH_FOLDER(the_best_stays),
         WITH_FOLDER(the_best_is_replaced_whole),

@@ -125,6 +125,44 @@ static void missing_and_wrong_files_are_named(void **state)
     unlink(at("f"));
 }
 
+static void pipes_and_devices_are_refused_at_once(void **state)
+{
+    (void)state;
+    char *data;
+    size_t size;
+    FileMap map;
+    FILE *file;
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0); /* no one writes to it */
+    const char *const paths[] = {at("pipe"), "/dev/zero"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(file_read(paths[i], 100, &data, &size), WF_ERROR_IO);
+        assert_non_null(strstr(wf_error_message(), paths[i]));
+        assert_non_null(strstr(wf_error_message(), "not a plain file"));
+        assert_int_equal(file_map(paths[i], &map), WF_ERROR_IO);
+        assert_int_equal(file_open(paths[i], &file), WF_ERROR_IO);
+        assert_non_null(strstr(wf_error_message(), "not a plain file"));
+    }
+    unlink(at("pipe"));
+}
+
+static void links_are_read_and_not_written_through(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write_atomic(at("old"), "old", 3), WF_OK);
+    assert_int_equal(symlink(at("old"), at("link")), 0);
+    assert_content(at("link"), "old");
+    assert_int_equal(symlink(at("old"), at("f.part")), 0); /* where f will be written */
+    assert_int_equal(file_write_atomic(at("f"), "new", 3), WF_OK);
+    assert_content(at("f"), "new");
+    assert_content(at("old"), "old");
+    assert_int_equal(mkfifo(at("f.part"), 0600), 0);
+    assert_int_equal(file_write_atomic(at("f"), "newer", 5), WF_OK);
+    assert_content(at("f"), "newer");
+    unlink(at("link"));
+    unlink(at("old"));
+    unlink(at("f"));
+}
+
 static void maps(void **state)
 {
     (void)state;
@@ -185,6 +223,12 @@ static void only_our_files_are_removed(void **state)
     assert_int_equal(symlink("/etc/passwd", at("d/model.safetensors")), 0);
     assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO);
     unlink(at("d/model.safetensors"));
+
+    assert_int_equal(symlink(at("d"), at("link")), 0);
+    assert_int_equal(folder_remove(at("link"), ours, 2), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "link"));
+    assert_true(file_exists(at("d/config.json")));
+    unlink(at("link"));
 
     assert_int_equal(folder_remove(at("d"), ours, 2), WF_OK);
     assert_false(file_exists(at("d")));
@@ -297,6 +341,27 @@ static void utf8_is_strict(void **state)
     assert_int_equal(utf8_check(good, sizeof good - 1), sizeof good - 1);
 }
 
+/* ---- messages ---- */
+
+/* (fail) is the library's, fail cmocka's macro. */
+static void messages_are_printable(void **state)
+{
+    (void)state;
+    (fail)(WF_ERROR_FORMAT, "%s", "a\x1b[31m\a\r\x7f\xc2\x9b\xff\t\n\xc3\xa9");
+    assert_string_equal(wf_error_message(), "a?[31m??????\t\n\xc3\xa9");
+    fail_within(WF_ERROR_FORMAT, "\x1b");
+    assert_string_equal(wf_error_message(), "?: a?[31m??????\t\n\xc3\xa9");
+    Text text = {0};
+    for (int i = 0; i < 3000; i++) text_append(&text, "\xc3\xa9"); /* more than a message holds */
+    for (int shift = 0; shift < 2; shift++) {
+        (fail)(WF_ERROR_FORMAT, "%.*s%s", shift, "x", text.data);
+        const char *message = wf_error_message();
+        assert_true(strlen(message) > 1000);
+        assert_int_equal(utf8_check(message, strlen(message)), strlen(message));
+    }
+    text_destroy(&text);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -305,6 +370,8 @@ int main(void)
         CASE(discarding_leaves_the_old_file),
         CASE(a_failing_write_leaves_the_old_file),
         CASE(missing_and_wrong_files_are_named),
+        CASE(pipes_and_devices_are_refused_at_once),
+        CASE(links_are_read_and_not_written_through),
         CASE(maps),
         CASE(folders_are_made_and_listed),
         CASE(only_our_files_are_removed),
@@ -314,6 +381,7 @@ int main(void)
         cmocka_unit_test(nearest_words),
         cmocka_unit_test(utf8_round_trips),
         cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(messages_are_printable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

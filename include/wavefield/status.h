@@ -2,7 +2,8 @@
  *
  * Every call that can fail returns a wf_status. The message of the last failure in the calling
  * thread says what was wrong, where, and what to do; it stays until the next failing call of that
- * thread. */
+ * thread. It is UTF-8 without control characters but tab and newline, whatever a file it quotes
+ * contains. */
 #ifndef WAVEFIELD_STATUS_H
 #define WAVEFIELD_STATUS_H
 

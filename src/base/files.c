@@ -38,18 +38,28 @@ bool folder_exists(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool path_is_link(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 /* ---- reading ---- */
 
 static wf_status open_to_read(const char *path, int *file, size_t *size)
 {
     struct stat info;
-    *file = open(path, O_RDONLY | O_CLOEXEC);
+    *size = 0;
+    /* A pipe without a writer is refused below, not waited for; a plain file never blocks. */
+    *file = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (*file < 0) return fail_errno(path, "open");
     wf_status status = WF_OK;
     if (fstat(*file, &info))
         status = fail_errno(path, "inspect");
     else if (!S_ISREG(info.st_mode))
         status = fail(WF_ERROR_IO, "%s: not a plain file", path);
+    else if ((uintmax_t)info.st_size > SIZE_MAX / 2)
+        status = fail(WF_ERROR_IO, "%s: larger than the address space", path);
     else
         *size = (size_t)info.st_size;
     if (status) close(*file);
@@ -91,6 +101,18 @@ wf_status file_read(const char *path, size_t limit, char **data, size_t *size)
     *data = bytes;
     *size = length;
     return WF_OK;
+}
+
+wf_status file_open(const char *path, FILE **out)
+{
+    int file;
+    size_t size;
+    TRY(open_to_read(path, &file, &size));
+    *out = fdopen(file, "rb");
+    if (*out) return WF_OK;
+    wf_status status = fail_errno(path, "open");
+    close(file);
+    return status;
 }
 
 wf_status file_map(const char *path, FileMap *out)
@@ -158,7 +180,9 @@ wf_status file_writer_create(const char *path, int64_t size, FileWriter **out)
     } else {
         strcpy(writer->part, path);
         strcat(writer->part, PART);
-        writer->file = open(writer->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        /* What is left there, were it a link to another file or a pipe, is not written to. */
+        unlink(writer->part);
+        writer->file = open(writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (writer->file < 0) status = fail_errno(writer->part, "create");
     }
     if (status) {
@@ -414,6 +438,7 @@ static wf_status remove_entries(const char *path, const FolderList *list)
 wf_status folder_remove(const char *path, const char *const *names, int n_names)
 {
     FolderList list;
+    if (path_is_link(path)) return fail(WF_ERROR_IO, "%s: not removed: it is a link", path);
     TRY(folder_list(path, &list));
     wf_status status = check_removable(path, &list, names, n_names);
     if (!status) status = remove_entries(path, &list);

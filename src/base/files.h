@@ -8,15 +8,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 bool file_exists(const char *path); /* of any kind */
 bool folder_exists(const char *path);
+bool path_is_link(const char *path);
+
+/* Only plain files are read: a folder, pipe or device is WF_ERROR_IO, at once. */
 
 /* A whole file, NUL-terminated after *size bytes; the caller frees *data. WF_ERROR_FORMAT if it is
  * larger than `limit` bytes. */
 wf_status file_read(const char *path, size_t limit, char **data, size_t *size);
 
-/* A file's bytes in memory, read-only, loaded as they are touched. */
+/* A file to be read piece by piece; the caller closes it. */
+wf_status file_open(const char *path, FILE **out);
+
+/* A file's bytes in memory, read-only, loaded as they are touched. A file that another process
+ * shortens while it is mapped ends this one with SIGBUS, so only large files, whose bytes are read
+ * for long, are mapped; they are replaced by renaming, which leaves a map as it was. */
 typedef struct FileMap {
     const uint8_t *data; /* NULL for an empty file */
     size_t size;
@@ -71,7 +80,7 @@ void folder_list_destroy(FolderList *list);
 wf_status folder_sync(const char *path);
 
 /* Removes a folder if it holds nothing but plain files of the given names (or unfinished .part
- * files of them). If there is anything else, removes nothing and names it. */
+ * files of them). If there is anything else, or it is a link, removes nothing and says so. */
 wf_status folder_remove(const char *path, const char *const *names, int n_names);
 
 #endif

@@ -11,7 +11,8 @@
 #define PRINTF_LIKE(text, first)
 #endif
 
-/* Sets this thread's message and returns `status`. Arguments may point into the present message. */
+/* Sets this thread's message and returns `status`. Arguments may point into the present message.
+ * Control characters, and bytes that are not UTF-8, become '?'. */
 wf_status fail(wf_status status, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "context: " before this thread's message and returns `status`. */

@@ -1,5 +1,6 @@
 #include "data/documents.h"
 
+#include "base/files.h"
 #include "base/text.h"
 #include "data/sources.h"
 
@@ -44,8 +45,8 @@ wf_status documents_open(const char *path, const char *field, Documents **out)
     wf_status status = WF_OK;
     if (!documents->path || !documents->field || !documents->data)
         status = fail(WF_ERROR_MEMORY, "%s: out of memory", path);
-    else if (!(documents->file = fopen(path, "rb")))
-        status = fail(WF_ERROR_IO, "%s: cannot open: %s", path, strerror(errno));
+    else
+        status = file_open(path, &documents->file);
     if (status) {
         documents_close(documents);
         return status;

@@ -337,6 +337,18 @@ static json_t *key_json(const Key *key, const Config *config)
     }
 }
 
+/* Digits that bring a number back to the bit; 15 where they do, so that 0.1 is written as 0.1. */
+static int digits_of(double value)
+{
+    char text[40];
+    int digits = 15;
+    for (; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    return digits;
+}
+
 char *config_print(const Config *config)
 {
     json_t *root = json_object();
@@ -344,7 +356,8 @@ char *config_print(const Config *config)
     for (int i = 0; i < N_KEYS && ok; i++)
         if (is_needed(config, keys[i].name) || is_given(config, keys[i].name))
             ok = json_object_set_new(root, keys[i].name, key_json(&keys[i], config)) == 0;
-    char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+    size_t digits = (size_t)digits_of(config->dropout);
+    char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits)) : NULL;
     json_decref(root);
     return text;
 }
@@ -558,7 +571,11 @@ wf_status wf_config_get(const wf_config *config, const char *name, char *value, 
     const void *field = (const char *)config + key->offset;
     switch (key->kind) {
     case KEY_INTEGER: snprintf(value, size, "%lld", (long long)*(const int64_t *)field); break;
-    case KEY_REAL: snprintf(value, size, "%.15g", *(const double *)field); break;
+    case KEY_REAL: {
+        double real = *(const double *)field;
+        snprintf(value, size, "%.*g", digits_of(real), real);
+        break;
+    }
     case KEY_SWITCH: snprintf(value, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case KEY_CHOICE: snprintf(value, size, "%s", key->choices[*(const int *)field]); break;
     case KEY_TEXT: snprintf(value, size, "%s", (const char *)field); break;

@@ -71,11 +71,14 @@ static bool same_shape(Shape a, Shape b)
     return scalars || shape_equal(a, b);
 }
 
+/* Every tensor is matched before any is read and before the model gets memory: a small file cannot
+ * claim a large model. */
 typedef struct Loading {
     const char *path;
     SafeTensors *file;
     wf_model *model;
-    bool *seen; /* one a parameter */
+    const FileTensor **found; /* one a parameter */
+    const FileTensor *tied;   /* output_projection.weight, which need not be there */
 } Loading;
 
 /* Shape and type of a file's tensor against a parameter's. */
@@ -91,54 +94,21 @@ static wf_status check_tensor(const Loading *loading, const FileTensor *tensor,
                 loading->path, tensor->name, file_dtype_name(tensor->dtype));
 }
 
-static wf_status load_tensor(Loading *loading, const FileTensor *tensor, int index)
+static wf_status match_tensor(const Loading *loading, const FileTensor *tensor, int index,
+                              const FileTensor **place)
 {
     const Parameter *parameter = &loading->model->parameters.items[index];
-    if (loading->seen[index])
-        return fail(WF_ERROR_FORMAT, "%s: tensor %s stands there twice", loading->path,
-                    parameter->name);
-    loading->seen[index] = true;
-    TRY(check_tensor(loading, tensor, parameter));
-    float *values = malloc((size_t)tensor->elements * sizeof *values);
-    if (!values) return fail(WF_ERROR_MEMORY, "out of memory for %s", parameter->name);
-    wf_status status = safetensors_read_floats(loading->file, tensor, values);
-    if (!status) status = sequence_write(&loading->model->values, index, values);
-    free(values);
-    return status;
-}
-
-/* `output_projection.weight` may be present and equals the embedding (spec §1). */
-static wf_status check_tied(const Loading *loading, const FileTensor *tensor)
-{
-    const FileTensor *table = NULL;
-    char name[256];
-    for (int i = 0; i < safetensors_count(loading->file) && !table; i++) {
-        published_plain_name(safetensors_at(loading->file, i)->name, name, sizeof name);
-        if (strcmp(name, "token_embedding.weight") == 0) table = safetensors_at(loading->file, i);
-    }
-    if (!table)
-        return fail(WF_ERROR_FORMAT, "%s: tensor token_embedding.weight is missing", loading->path);
-    TRY(check_tensor(loading, tensor, &loading->model->parameters.items[0]));
-    TRY(check_tensor(loading, table, &loading->model->parameters.items[0]));
-    size_t bytes = (size_t)tensor->elements * sizeof(float);
-    float *a = malloc(bytes), *b = malloc(bytes);
-    wf_status status = a && b ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory for %s", tensor->name);
-    if (!status) status = safetensors_read_floats(loading->file, tensor, a);
-    if (!status) status = safetensors_read_floats(loading->file, table, b);
-    if (!status && memcmp(a, b, bytes) != 0)
-        status =
-            fail(WF_ERROR_UNSUPPORTED,
-                 "%s: %s differs from token_embedding.weight: the head is tied to the embedding",
-                 loading->path, tensor->name);
-    free(a);
-    free(b);
-    return status;
+    if (*place)
+        return fail(WF_ERROR_FORMAT, "%s: tensor %s stands there twice, as %s", loading->path,
+                    (*place)->name, tensor->name);
+    *place = tensor;
+    return check_tensor(loading, tensor, parameter);
 }
 
 static const char TIED[] = "output_projection.weight";
 
-/* Before anything is read: a file of another model is told apart by its names, not by the first
- * shape that does not fit. */
+/* Before anything else: a file of another model is told apart by its names, not by the first shape
+ * that does not fit. */
 static wf_status check_names(const Loading *loading)
 {
     const char *first = NULL;
@@ -155,7 +125,7 @@ static wf_status check_names(const Loading *loading)
     return first ? published_refuse(loading->path, first) : WF_OK;
 }
 
-static wf_status load_tensors(Loading *loading)
+static wf_status match_tensors(Loading *loading)
 {
     const ParameterList *parameters = &loading->model->parameters;
     char plain[256];
@@ -165,26 +135,66 @@ static wf_status load_tensors(Loading *loading)
         published_plain_name(tensor->name, plain, sizeof plain);
         int index = parameters_find(parameters, plain);
         if (index >= 0)
-            TRY(load_tensor(loading, tensor, index));
+            TRY(match_tensor(loading, tensor, index, &loading->found[index]));
         else if (strcmp(plain, TIED) == 0)
-            TRY(check_tied(loading, tensor));
+            TRY(match_tensor(loading, tensor, 0, &loading->tied)); /* of the embedding's shape */
     }
     for (int i = 0; i < parameters->count; i++)
-        if (!loading->seen[i])
+        if (!loading->found[i])
             return fail(WF_ERROR_FORMAT, "%s: tensor %s %s is missing%s", loading->path,
                         parameters->items[i].name, SHAPE_TEXT(parameters->items[i].shape),
                         published_why_missing(parameters->items[i].name));
     return WF_OK;
 }
 
+static wf_status read_tensor(const Loading *loading, const FileTensor *tensor, float **values)
+{
+    *values = malloc((size_t)tensor->elements * sizeof **values);
+    if (!*values) return fail(WF_ERROR_MEMORY, "out of memory for %s", tensor->name);
+    return safetensors_read_floats(loading->file, tensor, *values);
+}
+
+/* `output_projection.weight` may be present and equals the embedding (spec §1). */
+static wf_status check_tied(const Loading *loading)
+{
+    const FileTensor *tied = loading->tied;
+    if (!tied) return WF_OK;
+    float *a = NULL, *b = NULL;
+    wf_status status = read_tensor(loading, tied, &a);
+    if (!status) status = read_tensor(loading, loading->found[0], &b);
+    if (!status && memcmp(a, b, (size_t)tied->elements * sizeof *a) != 0)
+        status =
+            fail(WF_ERROR_UNSUPPORTED,
+                 "%s: %s differs from token_embedding.weight: the head is tied to the embedding",
+                 loading->path, tied->name);
+    free(a);
+    free(b);
+    return status;
+}
+
+static wf_status read_tensors(Loading *loading)
+{
+    for (int i = 0; i < loading->model->parameters.count; i++) {
+        float *values;
+        wf_status status = read_tensor(loading, loading->found[i], &values);
+        if (!status) status = sequence_write(&loading->model->values, i, values);
+        free(values);
+        TRY(status);
+    }
+    return check_tied(loading);
+}
+
+/* Gives the model's parameters memory, and the file's values. */
 static wf_status load_parameters(wf_model *model, const char *path)
 {
     Loading loading = {.path = path, .model = model};
     TRY(safetensors_open(path, &loading.file));
-    loading.seen = calloc((size_t)model->parameters.count, sizeof *loading.seen);
-    wf_status status =
-        loading.seen ? load_tensors(&loading) : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
-    free(loading.seen);
+    loading.found = calloc((size_t)model->parameters.count, sizeof *loading.found);
+    wf_status status = loading.found ? match_tensors(&loading)
+                                     : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
+    if (!status) status = sequence_allocate(&model->values, model->device);
+    if (!status) status = read_tensors(&loading);
+    free(loading.found);
     safetensors_close(loading.file);
     return status;
 }
@@ -215,8 +225,7 @@ static wf_status load_folder(wf_device *device, const char *folder, const char *
     wf_status status = model_outline(device, config, &model);
     wf_config_destroy(config);
     if (status) return fail_within(status, "%s", config_path);
-    status = sequence_allocate(&model->values, device);
-    if (!status) status = load_parameters(model, values_path);
+    status = load_parameters(model, values_path);
     if (!status) status = load_tokenizer(model, folder);
     if (status) {
         wf_model_destroy(model);

@@ -42,6 +42,7 @@ typedef struct Parameter {
 typedef struct ParameterList {
     Parameter *items;
     int count, capacity;
+    int *by_name; /* indices of items, sorted by name */
 } ParameterList;
 
 wf_status parameters_create(const Config *config, ParameterList *out);

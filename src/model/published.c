@@ -6,7 +6,7 @@
 void published_plain_name(const char *name, char *plain, size_t size)
 {
     static const char marks[][12] = {"._orig_mod", "_orig_mod."};
-    snprintf(plain, size, "%s", name);
+    if ((size_t)snprintf(plain, size, "%s", name) >= size) *plain = 0;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         for (char *at; (at = strstr(plain, marks[i]));) {
             size_t length = strlen(marks[i]);

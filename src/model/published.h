@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The name without what torch.compile puts into it; cut to `size` bytes. */
+/* The name without what torch.compile puts into it; "", which names nothing, where it does not fit:
+ * cut, it could become the name of something. */
 void published_plain_name(const char *name, char *plain, size_t size);
 
 /* Whether a tensor of this plain name is a buffer that holds nothing learned, whatever its type. */

@@ -66,7 +66,7 @@ static bool is_ours(const char *name)
 static bool holds_only_ours(const char *path)
 {
     FolderList list;
-    if (folder_list(path, &list)) return false;
+    if (path_is_link(path) || folder_list(path, &list)) return false;
     bool ours = true;
     for (int i = 0; i < list.count; i++) ours = ours && is_ours(list.names[i]);
     folder_list_destroy(&list);

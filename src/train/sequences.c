@@ -86,9 +86,11 @@ static wf_status check_tensor(const SafeTensors *file, const char *path, const c
 static bool is_expected(const char *name, const ParameterList *parameters,
                         const NamedSequence *list, int count)
 {
-    for (int k = 0; k < count; k++)
-        for (int i = 0; i < parameters->count; i++)
-            if (strcmp(name, TENSOR_NAME(&list[k], &parameters->items[i])) == 0) return true;
+    for (int k = 0; k < count; k++) {
+        size_t length = strlen(list[k].prefix);
+        bool begins = strncmp(name, list[k].prefix, length) == 0;
+        if (begins && parameters_find(parameters, name + length) >= 0) return true;
+    }
     return false;
 }
 

@@ -11,6 +11,9 @@
 
 enum { FORMAT = 1, SIZE_LIMIT = 1 << 20 };
 
+/* Beyond any run; sums of counts and products with a step's batches stay far from overflow. */
+static const int64_t LARGEST_COUNT = (int64_t)1 << 53;
+
 static wf_status out_of_memory(const char *path)
 {
     return fail(WF_ERROR_MEMORY, "%s: out of memory", path);
@@ -51,7 +54,9 @@ static wf_status read_count(const json_t *object, const char *key, const char *p
         return fail(WF_ERROR_FORMAT, "%s: %s: expected a count, found %s", path, key,
                     value ? "something else" : "nothing");
     *out = json_integer_value(value);
-    return WF_OK;
+    if (*out <= LARGEST_COUNT) return WF_OK;
+    return fail(WF_ERROR_FORMAT, "%s: %s: expected a count of at most %lld, found %lld", path, key,
+                (long long)LARGEST_COUNT, (long long)*out);
 }
 
 /* One that earlier versions did not write. */

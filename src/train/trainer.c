@@ -121,7 +121,8 @@ static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro, int64_t ta
         .target = trainer->target + micro * n,
         .order = trainer->order,
         .key = {(uint32_t)(s->seed ^ s->seed >> 32),
-                (uint32_t)(trainer->progress.step * s->accumulation + micro)},
+                (uint32_t)((uint64_t)trainer->progress.step * (uint64_t)s->accumulation +
+                           (uint64_t)micro)},
         .seed = 1 / (double)targets,
     };
     TRY(token_order(batch.token, n, trainer->model->config->vocab_size, trainer->order));
