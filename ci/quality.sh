@@ -20,7 +20,7 @@ steps=(--steps 2000 --warmup 100 --batch-size 12 --held-out 0.1 --eval-every 500
 
 # The models: NAME PRESET RATE KEY=VALUE …, each at the peak rate that is best for it of 1e-3, 2e-3, 4e-3.
 models=(
-    "v3.5 v3.5-6m 2e-3 ffn_dim=342 field_size=127 interference_interval=2"
+    "v3.5 v3.5-6m 4e-3 ffn_dim=342 field_size=127 interference_interval=2 residual_scale=true"
     "v4 demo 2e-3 ffn_dim=320 field_size=64 interference_interval=2"
     "transformer demo 2e-3 ffn_dim=552 mixer=attention interference_interval=0"
     "hybrid demo 2e-3 ffn_dim=352 field_size=64 interference_interval=2 mixer=wave,wave,attention,wave"
