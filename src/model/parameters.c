@@ -234,29 +234,15 @@ static void add_interference(Lister *lister, int module)
     add_norm(lister, "norm", D); /* stands in checkpoints, is not used */
 }
 
-typedef struct NamedIndex {
-    const char *name;
-    int index;
-} NamedIndex;
-
-static int compare_named(const void *a, const void *b)
-{
-    return strcmp(((const NamedIndex *)a)->name, ((const NamedIndex *)b)->name);
-}
-
 static void index_names(Lister *lister)
 {
     ParameterList *list = &lister->list;
     if (lister->failed) return;
-    NamedIndex *named = malloc((size_t)list->count * sizeof *named);
     list->by_name = malloc((size_t)list->count * sizeof *list->by_name);
-    lister->failed = !named || !list->by_name;
-    if (!lister->failed) {
-        for (int i = 0; i < list->count; i++) named[i] = (NamedIndex){list->items[i].name, i};
-        qsort(named, (size_t)list->count, sizeof *named, compare_named);
-        for (int i = 0; i < list->count; i++) list->by_name[i] = named[i].index;
-    }
-    free(named);
+    lister->failed = !list->by_name;
+    if (lister->failed) return;
+    for (int i = 0; i < list->count; i++) list->by_name[i] = (Named){list->items[i].name, i};
+    named_sort(list->by_name, list->count);
 }
 
 wf_status parameters_create(const Config *config, ParameterList *out)
@@ -287,17 +273,7 @@ void parameters_destroy(ParameterList *list)
 
 int parameters_find(const ParameterList *list, const char *name)
 {
-    int low = 0, high = list->count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        int order = strcmp(name, list->items[list->by_name[middle]].name);
-        if (order == 0) return list->by_name[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return -1;
+    return named_find(list->by_name, list->count, name);
 }
 
 int64_t parameters_elements(const ParameterList *list)

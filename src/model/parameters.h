@@ -4,6 +4,7 @@
 #ifndef MODEL_PARAMETERS_H
 #define MODEL_PARAMETERS_H
 
+#include "base/named.h"
 #include "model/config.h"
 #include "tensor/tensor.h"
 
@@ -42,7 +43,7 @@ typedef struct Parameter {
 typedef struct ParameterList {
     Parameter *items;
     int count, capacity;
-    int *by_name; /* indices of items, sorted by name */
+    Named *by_name; /* of items, sorted */
 } ParameterList;
 
 wf_status parameters_create(const Config *config, ParameterList *out);

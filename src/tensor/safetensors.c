@@ -1,6 +1,7 @@
 #include "tensor/safetensors.h"
 
 #include "base/files.h"
+#include "base/named.h"
 #include "tensor/half.h"
 
 #include <jansson.h>
@@ -49,7 +50,7 @@ struct SafeTensors {
     json_t *header; /* owns the names */
     Entry *entries; /* in the order of their bytes */
     int count;
-    int *by_name;    /* indices of entries, sorted by name */
+    Named *by_name;  /* of entries, sorted */
     int64_t n_bytes; /* of data, after the header */
 };
 
@@ -178,28 +179,13 @@ static wf_status check_metadata(const SafeTensors *file)
     return WF_OK;
 }
 
-typedef struct NamedIndex {
-    const char *name;
-    int index;
-} NamedIndex;
-
-static int compare_named(const void *a, const void *b)
-{
-    return strcmp(((const NamedIndex *)a)->name, ((const NamedIndex *)b)->name);
-}
-
 static wf_status index_names(SafeTensors *file)
 {
-    NamedIndex *named = calloc((size_t)file->count + 1, sizeof *named);
     file->by_name = calloc((size_t)file->count + 1, sizeof *file->by_name);
-    if (!named || !file->by_name) {
-        free(named);
-        return fail(WF_ERROR_MEMORY, "%s: out of memory", file->path);
-    }
-    for (int i = 0; i < file->count; i++) named[i] = (NamedIndex){file->entries[i].tensor.name, i};
-    qsort(named, (size_t)file->count, sizeof *named, compare_named);
-    for (int i = 0; i < file->count; i++) file->by_name[i] = named[i].index;
-    free(named);
+    if (!file->by_name) return fail(WF_ERROR_MEMORY, "%s: out of memory", file->path);
+    for (int i = 0; i < file->count; i++)
+        file->by_name[i] = (Named){file->entries[i].tensor.name, i};
+    named_sort(file->by_name, file->count);
     return WF_OK;
 }
 
@@ -291,18 +277,8 @@ const FileTensor *safetensors_at(const SafeTensors *file, int index)
 
 const FileTensor *safetensors_find(const SafeTensors *file, const char *name)
 {
-    int low = 0, high = file->count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        const FileTensor *tensor = &file->entries[file->by_name[middle]].tensor;
-        int order = strcmp(name, tensor->name);
-        if (order == 0) return tensor;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    int index = named_find(file->by_name, file->count, name);
+    return index < 0 ? NULL : &file->entries[index].tensor;
 }
 
 const char *safetensors_metadata(const SafeTensors *file, const char *key)
