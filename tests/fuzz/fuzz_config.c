@@ -50,8 +50,10 @@ bool fuzz_one(const uint8_t *data, size_t size)
 {
     Config config;
     if (size && !memchr(data, '{', size)) {
-        char *text = strndup((const char *)data, size);
+        char *text = malloc(size + 1);
         REQUIRE(text);
+        memcpy(text, data, size);
+        text[size] = 0;
         bool taken = assign(text);
         free(text);
         return taken;
