@@ -19,12 +19,6 @@ typedef struct GradientSlot {
     } part[MAX_PARTS];
 } GradientSlot;
 
-static TensorId root_of(const Graph *graph, TensorId id)
-{
-    const Tensor *tensor = graph_tensor(graph, id);
-    return tensor->base == NO_TENSOR ? id : tensor->base;
-}
-
 static TensorId new_gradient(Graph *graph, TensorId of)
 {
     char name[192];
@@ -71,11 +65,11 @@ static void complete(Graph *graph, GradientSlot *slot, TensorId root)
 static bool shared_elsewhere(const Autodiff *autodiff, TensorId root, TensorId gradient)
 {
     const Graph *graph = autodiff->graph;
-    TensorId storage = root_of(graph, gradient);
+    TensorId storage = graph_root(graph, gradient);
     if (graph->tensors[storage].region) return true;
     for (int i = 0; i < autodiff->n_slots; i++) {
         TensorId other = autodiff->slots[i].gradient;
-        if (i == root || other == NO_TENSOR || root_of(graph, other) != storage) continue;
+        if (i == root || other == NO_TENSOR || graph_root(graph, other) != storage) continue;
         if (graph->tensors[i].producer <= autodiff->node) return true;
     }
     return false;
@@ -100,7 +94,7 @@ static TensorId view_of_gradient(Graph *graph, TensorId gradient, TensorId view)
 TensorId autodiff_arrived(Autodiff *autodiff, TensorId output)
 {
     if (output == NO_TENSOR || autodiff->graph->status) return NO_TENSOR;
-    TensorId root = root_of(autodiff->graph, output);
+    TensorId root = graph_root(autodiff->graph, output);
     GradientSlot *slot = &autodiff->slots[root];
     if (slot->gradient == NO_TENSOR) return NO_TENSOR;
     complete(autodiff->graph, slot, root);
@@ -117,7 +111,7 @@ TensorId autodiff_value(Autodiff *autodiff, TensorId tensor)
 bool autodiff_wanted(const Autodiff *autodiff, TensorId input)
 {
     if (input == NO_TENSOR) return false;
-    return autodiff->graph->tensors[root_of(autodiff->graph, input)].differentiable;
+    return autodiff->graph->tensors[graph_root(autodiff->graph, input)].differentiable;
 }
 
 static TensorId target_of_view(Autodiff *autodiff, TensorId view, TensorId root, bool *add)
@@ -157,7 +151,7 @@ TensorId autodiff_target(Autodiff *autodiff, TensorId input, int k, uint32_t *ac
         *accumulate |= 1u << k;
         return graph->tensors[input].gradient;
     }
-    TensorId root = root_of(graph, input);
+    TensorId root = graph_root(graph, input);
     GradientSlot *slot = &autodiff->slots[root];
     bool add = false;
     TensorId target;
@@ -179,7 +173,7 @@ TensorId autodiff_target(Autodiff *autodiff, TensorId input, int k, uint32_t *ac
 void autodiff_pass(Autodiff *autodiff, TensorId input, TensorId gradient)
 {
     if (autodiff->graph->status || !autodiff_wanted(autodiff, input)) return;
-    TensorId root = root_of(autodiff->graph, input);
+    TensorId root = graph_root(autodiff->graph, input);
     GradientSlot *slot = &autodiff->slots[root];
     bool activation = autodiff->graph->tensors[input].gradient == NO_TENSOR;
     if (activation && root == input && slot->gradient == NO_TENSOR) {

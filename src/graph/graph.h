@@ -118,6 +118,13 @@ static inline Shape graph_shape(const Graph *graph, TensorId id)
     return graph->tensors[id].shape;
 }
 
+/* The tensor whose bytes `id` names: the base of a view, else itself. */
+static inline TensorId graph_root(const Graph *graph, TensorId id)
+{
+    TensorId base = graph->tensors[id].base;
+    return base == NO_TENSOR ? id : base;
+}
+
 /* Sets the graph's sticky failure; for shape and gradient rules. Returns `status`. */
 wf_status graph_fail(Graph *graph, wf_status status, const char *format, ...) PRINTF_LIKE(3, 4);
 

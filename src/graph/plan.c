@@ -27,12 +27,6 @@ typedef struct Planner {
     Ranked *order; /* the items that want a place, largest first */
 } Planner;
 
-static TensorId root_of(const Graph *graph, TensorId id)
-{
-    TensorId base = graph->tensors[id].base;
-    return base == NO_TENSOR ? id : base;
-}
-
 static int64_t tensor_bytes(const Plan *plan, const Tensor *tensor)
 {
     return shape_elements(tensor->shape) * plan->limits.dtype_size[tensor->dtype];
@@ -41,7 +35,7 @@ static int64_t tensor_bytes(const Plan *plan, const Tensor *tensor)
 static void touch(Planner *planner, TensorId id, int node)
 {
     if (id == NO_TENSOR) return;
-    Item *item = &planner->items[root_of(planner->graph, id)];
+    Item *item = &planner->items[graph_root(planner->graph, id)];
     if (item->first < 0) item->first = node;
     item->last = node;
 }
@@ -56,7 +50,7 @@ static wf_status find_lives(Planner *planner)
         const Node *node = &graph->nodes[n];
         for (int k = 0; k < node->n_in; k++) {
             if (node->in[k] == NO_TENSOR) continue;
-            TensorId root = root_of(graph, node->in[k]);
+            TensorId root = graph_root(graph, node->in[k]);
             if (!graph->tensors[root].region && planner->items[root].first < 0)
                 return fail(WF_ERROR_ARGUMENT, "%s: %s reads %s before anything writes it",
                             node->scope, op_rule(node->op)->name, graph->tensors[root].name);
@@ -81,9 +75,10 @@ static int item_root(const Planner *planner, int i)
 /* Does the node read the tensor of input `k` as another input too? */
 static bool reads_otherwise(const Graph *graph, const Node *node, int k)
 {
-    TensorId root = root_of(graph, node->in[k]);
+    TensorId root = graph_root(graph, node->in[k]);
     for (int other = 0; other < node->n_in; other++)
-        if (other != k && node->in[other] != NO_TENSOR && root_of(graph, node->in[other]) == root)
+        if (other != k && node->in[other] != NO_TENSOR &&
+            graph_root(graph, node->in[other]) == root)
             return true;
     return false;
 }

@@ -14,18 +14,12 @@ struct Recompute {
     bool *wanted, *copied;  /* of a node: is being, has been copied */
 };
 
-static TensorId root_of(const Graph *graph, TensorId id)
-{
-    TensorId base = graph->tensors[id].base;
-    return base == NO_TENSOR ? id : base;
-}
-
 /* ---- what is kept ---- */
 
 static bool writes_external(const Graph *graph, const Node *node)
 {
     for (int k = 0; k < node->n_out; k++)
-        if (node->out[k] != NO_TENSOR && graph->tensors[root_of(graph, node->out[k])].region)
+        if (node->out[k] != NO_TENSOR && graph->tensors[graph_root(graph, node->out[k])].region)
             return true;
     return false;
 }
@@ -37,7 +31,7 @@ static wf_status note_writers(Recompute *recompute, Graph *graph, const Node *no
     bool repeatable = !writes_external(graph, node);
     for (int k = 0; k < node->n_out; k++) {
         if (node->out[k] == NO_TENSOR) continue;
-        TensorId root = root_of(graph, node->out[k]);
+        TensorId root = graph_root(graph, node->out[k]);
         if (graph->tensors[root].region) continue;
         int *segment = &recompute->segment[root];
         if (node->segment && read[root])
@@ -55,7 +49,7 @@ static void note_readers(Recompute *recompute, const Graph *graph, const Node *n
 {
     for (int k = 0; k < node->n_in; k++) {
         if (node->in[k] == NO_TENSOR) continue;
-        TensorId root = root_of(graph, node->in[k]);
+        TensorId root = graph_root(graph, node->in[k]);
         read[root] = true;
         if (recompute->segment[root] != node->segment) recompute->segment[root] = 0;
     }
@@ -120,7 +114,7 @@ void recompute_destroy(Recompute *recompute)
 static void need(Recompute *recompute, const Graph *graph, TensorId id)
 {
     if (id == NO_TENSOR) return;
-    TensorId root = root_of(graph, id);
+    TensorId root = graph_root(graph, id);
     if (recompute->segment[root] > 0 && recompute->copy[root] == NO_TENSOR)
         recompute->needed[root] = true;
 }
@@ -128,7 +122,7 @@ static void need(Recompute *recompute, const Graph *graph, TensorId id)
 static bool makes_needed(const Recompute *recompute, const Graph *graph, const Node *node)
 {
     for (int k = 0; k < node->n_out; k++)
-        if (node->out[k] != NO_TENSOR && recompute->needed[root_of(graph, node->out[k])])
+        if (node->out[k] != NO_TENSOR && recompute->needed[graph_root(graph, node->out[k])])
             return true;
     return false;
 }
@@ -171,7 +165,7 @@ static TensorId copy_of(Recompute *recompute, Graph *graph, TensorId id)
 
 static TensorId value_of(Recompute *recompute, Graph *graph, TensorId id)
 {
-    if (id == NO_TENSOR || recompute->segment[root_of(graph, id)] <= 0) return id;
+    if (id == NO_TENSOR || recompute->segment[graph_root(graph, id)] <= 0) return id;
     return copy_of(recompute, graph, id);
 }
 
@@ -216,7 +210,7 @@ static void append_copies(Recompute *recompute, Graph *graph)
 TensorId recompute_value(Recompute *recompute, Graph *graph, TensorId id)
 {
     if (id == NO_TENSOR || id >= recompute->n_tensors || graph->status) return id;
-    TensorId root = root_of(graph, id);
+    TensorId root = graph_root(graph, id);
     int segment = recompute->segment[root];
     if (segment <= 0) return id;
     if (recompute->copy[root] == NO_TENSOR) {
