@@ -36,6 +36,18 @@ static void multiply(const Gemm *g, const real *a, const real *b, real *c)
         CPU_NAME(gemm)(g, a, b, c);
 }
 
+/* The product of m rows with n others, each a head's share of a token: [m, n] in a block. */
+static Gemm rows_by_rows(const Attention *a, int64_t m, int64_t n)
+{
+    return (Gemm){.trans_b = true,
+                  .m = m,
+                  .n = n,
+                  .k = a->width,
+                  .ld_a = a->row,
+                  .ld_b = a->row,
+                  .ld_c = SPAN};
+}
+
 /* ---- forward ---- */
 
 /* What is known of a query's softmax after the keys so far. */
@@ -110,13 +122,7 @@ static void attend(const Attention *a, int64_t b, int64_t h, int64_t first, real
     for (int64_t key = 0; key < seen; key += SPAN) {
         const int64_t n = int64_min(SPAN, seen - key), visible = a->position + first + 1 - key;
         const int64_t from = at(a, a->kept, b, key, h);
-        Gemm g = {.trans_b = true,
-                  .m = m,
-                  .n = n,
-                  .k = a->width,
-                  .ld_a = a->row,
-                  .ld_b = a->row,
-                  .ld_c = SPAN};
+        const Gemm g = rows_by_rows(a, m, n);
         multiply(&g, q, a->keys + from, score);
         for (int64_t r = int64_max(0, 1 - visible); r < m; r++)
             soften(score + r * SPAN, int64_min(visible + r, n), scale, &running[r],
@@ -255,13 +261,7 @@ static void attend_backward(const Attention *a, const Gradient *g, int64_t b, in
     const real scale = 1 / real_sqrt((real)a->width);
     const real *dy = g->dy + query_at;
     real p[SPAN * SPAN], ds[SPAN * SPAN];
-    Gemm scores = {.trans_b = true,
-                   .m = m,
-                   .n = n,
-                   .k = a->width,
-                   .ld_a = a->row,
-                   .ld_b = a->row,
-                   .ld_c = SPAN};
+    const Gemm scores = rows_by_rows(a, m, n);
     Gemm to_queries = {
         .add = true, .m = m, .n = a->width, .k = n, .ld_a = SPAN, .ld_b = a->row, .ld_c = a->row};
     Gemm to_keys = to_queries;
