@@ -102,30 +102,34 @@ static wf_status create(const TokenizerChoice *choice, const char *type, wf_toke
 
 /* ---- which tokenizer ---- */
 
+static wf_status load(const TokenizerChoice *choice, const char *path, wf_tokenizer **out)
+{
+    if (choice->size > 0)
+        return fail(WF_ERROR_ARGUMENT,
+                    "--tokenizer-size %lld is for tokenizers made from the data; that of %s has a "
+                    "size of its own",
+                    (long long)choice->size, path);
+    return wf_tokenizer_load(path, out);
+}
+
 /* A type by name, or a path. A file that is called like a type is given as ./NAME. */
 static wf_status open_given(const TokenizerChoice *choice, wf_tokenizer **out)
 {
-    if (strpbrk(choice->given, "/.")) return wf_tokenizer_load(choice->given, out);
+    if (strpbrk(choice->given, "/.")) return load(choice, choice->given, out);
     wf_status status = create(choice, choice->given, out);
     if (status != WF_ERROR_UNSUPPORTED || !file_exists(choice->given)) return status;
-    return wf_tokenizer_load(choice->given, out);
+    return load(choice, choice->given, out);
 }
 
 wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out)
 {
-    const char *type = choice->given ? choice->given : choice->fallback;
-    if (choice->size > 0 && !is_learned(type))
-        return fail(WF_ERROR_ARGUMENT,
-                    "--tokenizer-size %lld is for sentencepiece-bpe and sentencepiece-unigram; %s "
-                    "has a size of its own",
-                    (long long)choice->size, type);
     const TextList *data = choice->data;
     *out = NULL;
     if (choice->given) return open_given(choice, out);
     char *folder = sources_tokenizer(data->items, data->count);
     wf_status status = WF_OK;
     if (folder)
-        status = wf_tokenizer_load(folder, out);
+        status = load(choice, folder, out);
     else if (!sources_are_shards(data->items, data->count))
         status = create(choice, choice->fallback, out);
     free(folder);
