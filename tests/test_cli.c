@@ -1,4 +1,5 @@
 /* The command line from outside: what a user types, the exit status, and what is printed. */
+#include "scratch.h"
 #include "tensor/safetensors.h"
 
 #include <setjmp.h>
@@ -20,9 +21,6 @@
     "--config demo --set embedding_dim=16 num_layers=2 num_heads=2 ffn_dim=24 field_size=70 "      \
     "max_seq_len=32 "
 
-static char folder[] = "/tmp/wavefield-cli-XXXXXX"; /* everything the tests write */
-static char output[1 << 18];                        /* of the last command, both streams */
-
 /* Runs `wavefield …` in the folder; returns its exit status. */
 static int wavefield(const char *format, ...) PRINTF_LIKE(1, 2);
 static int wavefield(const char *format, ...)
@@ -32,29 +30,9 @@ static int wavefield(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(options, sizeof options, format, arguments);
     va_end(arguments);
-    snprintf(line, sizeof line, "cd %s && '%s' %s 2>&1", folder, WAVEFIELD_BINARY, options);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t length = fread(output, 1, sizeof output - 1, pipe);
-    output[length] = 0;
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    snprintf(line, sizeof line, "'%s' %s", WAVEFIELD_BINARY, options);
+    return folder_run(line);
 }
-
-static void assert_says(const char *text)
-{
-    if (strstr(output, text)) return;
-    print_error("expected \"%s\" in:\n%s\n", text, output);
-    fail();
-}
-
-static char *in_folder(const char *name, char *path, size_t size)
-{
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-#define IN_FOLDER(name) in_folder((name), (char[256]){0}, 256)
 
 static void write_file(const char *name, const char *text)
 {
@@ -78,18 +56,9 @@ static void write_data(void)
 
 static int set_up(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
+    if (folder_set_up(state)) return -1;
     write_data();
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf %s", folder);
-    return system(line);
 }
 
 /* ---- usage ---- */
@@ -772,5 +741,5 @@ int main(void)
         cmocka_unit_test(a_diverging_run_names_the_step),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
     };
-    return cmocka_run_group_tests_name("cli", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("cli", tests, set_up, folder_tear_down);
 }

@@ -6,6 +6,7 @@
 #include "data/batches.h"
 #include "data/documents.h"
 #include "data/sources.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,22 +18,6 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/wavefield-data-XXXXXX"; /* everything the tests write */
-
-static int set_up(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf %s", folder);
-    return system(line);
-}
-
 static void must(wf_status status)
 {
     if (status) fail_msg("%s: %s", wf_status_name(status), wf_error_message());
@@ -43,13 +28,6 @@ static void assert_message(const char *part)
     if (!strstr(wf_error_message(), part))
         fail_msg("\"%s\" is not in: %s", part, wf_error_message());
 }
-
-static char *in_folder(const char *name, char *path, size_t size)
-{
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-#define IN_FOLDER(name) in_folder((name), (char[192]){0}, 192)
 
 static void write_file(const char *name, const void *data, size_t size)
 {
@@ -853,7 +831,7 @@ int main(void)
         cmocka_unit_test(vocabularies_of_two_bytes),
     };
     must(wf_tokenizer_create("byte", NULL, &bytes));
-    int failures = cmocka_run_group_tests(tests, set_up, tear_down);
+    int failures = cmocka_run_group_tests(tests, folder_set_up, folder_tear_down);
     wf_tokenizer_destroy(bytes);
     return failures;
 }

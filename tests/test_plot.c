@@ -5,6 +5,7 @@
 #include "plot/history.h"
 #include "plot/page.h"
 #include "plot/series.h"
+#include "scratch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,34 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[] = "/tmp/wavefield-plot-XXXXXX"; /* everything the tests write */
-static char output[1 << 16];                         /* of the last command, both streams */
-
-static int set_up(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf %s", folder);
-    return system(line);
-}
-
-static char *in_folder(const char *name, char *path, size_t size)
-{
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-#define IN_FOLDER(name) in_folder((name), (char[256]){0}, 256)
 
 static void must(wf_status status)
 {
@@ -285,23 +261,15 @@ static void without_gnuplot_it_says_what_to_install(void **state)
 
 /* ---- the command ---- */
 
-/* Runs a command line in the folder; returns its exit status. */
 static int shell(const char *format, ...) PRINTF_LIKE(1, 2);
 static int shell(const char *format, ...)
 {
-    char command[4096], line[8192];
+    char command[4096];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(command, sizeof command, format, arguments);
     va_end(arguments);
-    snprintf(line, sizeof line, "cd %s && { %s; } 2>&1", folder, command);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t length = fread(output, 1, sizeof output - 1, pipe);
-    output[length] = 0;
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return folder_run(command);
 }
 #define WAVEFIELD WAVEFIELD_BINARY " "
 
@@ -310,13 +278,6 @@ static void shell_ok(const char *command)
     int status = shell("%s", command);
     if (status) print_error("%s\n%s\n", command, output);
     assert_int_equal(status, 0);
-}
-
-static void assert_says(const char *text)
-{
-    if (strstr(output, text)) return;
-    print_error("expected \"%s\" in:\n%s\n", text, output);
-    fail();
 }
 
 /* A run of a few steps, in a folder whose name asks for trouble. */
@@ -458,5 +419,5 @@ int main(void)
         cmocka_unit_test(a_model_without_a_run_has_its_own_panels),
         cmocka_unit_test(what_cannot_be_drawn_is_told_and_nothing_is_written),
     };
-    return cmocka_run_group_tests_name("plot", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("plot", tests, folder_set_up, folder_tear_down);
 }

@@ -1,0 +1,54 @@
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+char folder[] = "/tmp/wavefield-test-XXXXXX";
+char output[1 << 18];
+
+int folder_set_up(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+int folder_tear_down(void **state)
+{
+    (void)state;
+    char line[128];
+    snprintf(line, sizeof line, "rm -rf %s", folder);
+    return system(line);
+}
+
+char *in_folder(const char *name, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+int folder_run(const char *command)
+{
+    char line[16384];
+    snprintf(line, sizeof line, "cd %s && { %s; } 2>&1", folder, command);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(output, 1, sizeof output - 1, pipe);
+    output[length] = 0;
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void assert_says(const char *text)
+{
+    if (strstr(output, text)) return;
+    print_error("expected \"%s\" in:\n%s\n", text, output);
+    fail();
+}
