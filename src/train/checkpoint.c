@@ -99,12 +99,22 @@ static bool successor_stands(const char *folder, const char *name)
     return stands;
 }
 
+/* A checkpoint whose successor never came takes its name back. */
+static wf_status restore_replaced(const char *folder, const char *name)
+{
+    char *path = suffixed_path(folder, name, ""), *replaced = suffixed_path(folder, name, REPLACED);
+    wf_status status = path && replaced ? file_rename(replaced, path) : out_of_memory();
+    free(path);
+    free(replaced);
+    return status;
+}
+
 static wf_status remove_leftover(const char *folder, const char *entry)
 {
     CheckpointName name;
     if (parse_name(entry, REPLACED, &name))
         return successor_stands(folder, name.text) ? remove_checkpoint(folder, name.text, REPLACED)
-                                                   : WF_OK;
+                                                   : restore_replaced(folder, name.text);
     if (!parse_name(entry, PARTIAL, &name) && !parse_name(entry, REMOVED, &name)) return WF_OK;
     char *path = path_join(folder, entry);
     if (!path) return out_of_memory();

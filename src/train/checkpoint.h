@@ -25,8 +25,9 @@ typedef struct CheckpointName {
 /* "step-00000012"; returns its text. */
 const char *checkpoint_name(int64_t step, CheckpointName *name);
 
-/* Makes `folder` if absent, removes what killed writers left there, and makes an empty folder to
- * write the files of the checkpoint `name` into. The caller frees *partial. */
+/* Makes `folder` if absent, removes what killed writers left there (a .replaced whose successor is
+ * missing takes its name back), and makes an empty folder to write the files of the checkpoint
+ * `name` into. The caller frees *partial. */
 wf_status checkpoint_begin(const char *folder, const char *name, char **partial);
 
 /* Makes the written files' folder durable and puts it in place. */
