@@ -212,8 +212,8 @@ static void version_4_starts_as_specified(void **state)
     ParameterList list = list_of(config);
     for (int layer = 0; layer < 4; layer++) {
         double frequency[4], damping[4], phase[4];
-        for (int h = 0; h < 4; h++) { /* reach 1, 2.5, 6.3 and 16 tokens, a cell each */
-            double reach = pow(16, h / 3.0);
+        for (int h = 0; h < 4; h++) { /* reach 2, 4, 8 and 16 tokens, a cell each */
+            double reach = 2 * pow(8, h / 3.0);
             frequency[h] = PI / reach;
             damping[h] = log(expm1(1 / reach));
             phase[h] = PI * h / 3 + PI * layer / 4;
@@ -304,14 +304,56 @@ static void version_3_5_starts_as_specified(void **state)
     wf_config_destroy(config);
 }
 
+/* The largest of the first cells of a head's kernel in `layer`, the smallest over the heads. */
+static double weakest_start(const ParameterList *list, int layer, int64_t heads)
+{
+    static const char *const kinds[] = {"frequency", "damping", "phase"};
+    double weakest = INFINITY;
+    float *values[3];
+    for (int kind = 0; kind < 3; kind++) {
+        char name[64];
+        snprintf(name, sizeof name, "layers.%d.attention.wave_%s", layer, kinds[kind]);
+        values[kind] = initial(list, name, 1);
+    }
+    for (int64_t h = 0; h < heads; h++) {
+        double frequency = values[0][h], damping = log1p(exp(values[1][h])), phase = values[2][h];
+        double largest = 0;
+        for (int t = 0; t < 16; t++)
+            largest = fmax(largest, exp(-damping * t) * fabs(cos(frequency * t + phase)));
+        weakest = fmin(weakest, largest);
+    }
+    for (int kind = 0; kind < 3; kind++) free(values[kind]);
+    return weakest;
+}
+
+/* A kernel that is 0 at every cell would be divided by its norm, and so would its gradient. */
+static void no_kernel_of_version_4_starts_at_nothing(void **state)
+{
+    (void)state;
+    for (int layers = 1; layers <= 8; layers++) {
+        for (int heads = 1; heads <= 8; heads *= 2) {
+            char of_layers[32], of_heads[32];
+            snprintf(of_layers, sizeof of_layers, "num_layers=%d", layers);
+            snprintf(of_heads, sizeof of_heads, "num_heads=%d", heads);
+            const char *const shape[] = {of_layers, of_heads, NULL};
+            wf_config *config = create("demo", shape);
+            ParameterList list = list_of(config);
+            for (int layer = 0; layer < layers; layer++)
+                assert_true(weakest_start(&list, layer, heads) > 0.25);
+            parameters_destroy(&list);
+            wf_config_destroy(config);
+        }
+    }
+}
+
 static void a_single_head_and_layer_start(void **state)
 {
     (void)state;
     const char *const single[] = {"num_heads=1", "num_layers=1", NULL};
     wf_config *config = create("demo", single);
     ParameterList list = list_of(config);
-    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI}, 1);
-    assert_values(&list, "layers.0.attention.wave_damping", (double[]){log(expm1(1))}, 1);
+    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI / 2}, 1);
+    assert_values(&list, "layers.0.attention.wave_damping", (double[]){log(expm1(0.5))}, 1);
     assert_values(&list, "layers.0.attention.wave_phase", (double[]){0}, 1);
     parameters_destroy(&list);
     wf_config_destroy(config);
@@ -398,6 +440,7 @@ int main(void)
         cmocka_unit_test(names_shapes_and_groups),
         cmocka_unit_test(version_4_starts_as_specified),
         cmocka_unit_test(version_3_5_starts_as_specified),
+        cmocka_unit_test(no_kernel_of_version_4_starts_at_nothing),
         cmocka_unit_test(a_single_head_and_layer_start),
         cmocka_unit_test(values_depend_on_seed_and_parameter_only),
         cmocka_unit_test(attention_layers_are_a_transformers),
