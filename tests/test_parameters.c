@@ -212,11 +212,11 @@ static void version_4_starts_as_specified(void **state)
     ParameterList list = list_of(config);
     for (int layer = 0; layer < 4; layer++) {
         double frequency[4], damping[4], phase[4];
-        for (int h = 0; h < 4; h++) { /* reach 2, 4, 8 and 16 tokens, a cell each */
-            double reach = 2 * pow(8, h / 3.0);
+        for (int h = 0; h < 4; h++) { /* reach 1, 2.5, 6.3 and 16 tokens, a cell each */
+            double reach = pow(16, h / 3.0);
             frequency[h] = PI / reach;
             damping[h] = log(expm1(1 / reach));
-            phase[h] = PI * h / 3 + PI * layer / 4;
+            phase[h] = (PI + PI * layer / 4) * h / 3;
         }
         char name[64];
         snprintf(name, sizeof name, "layers.%d.attention.wave_frequency", layer);
@@ -352,8 +352,8 @@ static void a_single_head_and_layer_start(void **state)
     const char *const single[] = {"num_heads=1", "num_layers=1", NULL};
     wf_config *config = create("demo", single);
     ParameterList list = list_of(config);
-    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI / 2}, 1);
-    assert_values(&list, "layers.0.attention.wave_damping", (double[]){log(expm1(0.5))}, 1);
+    assert_values(&list, "layers.0.attention.wave_frequency", (double[]){PI}, 1);
+    assert_values(&list, "layers.0.attention.wave_damping", (double[]){log(expm1(1))}, 1);
     assert_values(&list, "layers.0.attention.wave_phase", (double[]){0}, 1);
     parameters_destroy(&list);
     wf_config_destroy(config);

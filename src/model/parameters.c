@@ -17,10 +17,9 @@ static const double GATE_BIAS = 2.0;
 /* The last bias of version 4's feature maps: they start near 1, so that a token's value passes
  * before they have learned what to hold back. */
 static const double FEATURE_BIAS = 1.0;
-/* The heads of version 4 start hearing from 2 tokens (first head) to 16 tokens (last) back. At 1
- * the frequency would be pi, which a phase of pi/2 makes nothing of: cos is 0 at every cell. Longer
+/* The heads of version 4 start hearing from 1 token (first head) to 16 tokens (last) back. Longer
  * ones learned slower, at contexts of 64 and 256 tokens (docs/benchmarks.md). */
-static const double SHORTEST_REACH = 2.0, LONGEST_REACH = 16.0;
+static const double LONGEST_REACH = 16.0;
 /* The last layer of a spectral gate: it starts near 0, the kernel as it is (spec §4). */
 static const double SPECTRAL_SCALE = 0.02;
 
@@ -141,12 +140,12 @@ static void add_waves(Lister *lister, int layer)
         add(lister, "wave_phase", SHAPE(heads), linspace(0, PI));
     } else { /* half a wave within the reach of each head, none beyond what cells can tell apart */
         Geometry geometry = config_geometry(config);
-        double stride = geometry_stride(&geometry);
-        double near = 1 / (SHORTEST_REACH * stride), far = 1 / (LONGEST_REACH * stride);
+        double near = 1 / geometry_stride(&geometry), far = near / LONGEST_REACH;
         double shift = PI * layer / (double)config->num_layers;
         add(lister, "wave_frequency", SHAPE(heads), geometric(PI * near, PI * far));
         add(lister, "wave_damping", SHAPE(heads), softplus_geometric(near, far));
-        add(lister, "wave_phase", SHAPE(heads), linspace(shift, PI + shift));
+        /* From 0: at the first head's frequency a phase of pi/2 would leave nothing of the wave. */
+        add(lister, "wave_phase", SHAPE(heads), linspace(0, PI + shift));
     }
     lister->group = GROUP_BASE;
     Initial coupling = {.kind = INITIAL_IDENTITY, .a = 0.01, .tail = INT64_MAX};
