@@ -115,6 +115,11 @@ wf_status device_write_floats(Region *region, int64_t offset, const float *data,
 wf_status device_read_floats(const Region *region, int64_t offset, float *data, int64_t n);
 wf_status device_write_doubles(Region *region, int64_t offset, const double *data, int64_t n);
 wf_status device_read_doubles(const Region *region, int64_t offset, double *data, int64_t n);
+/* Elements of any type of reals, from and to double. */
+wf_status device_write_stored(Region *region, DType dtype, int64_t offset, const double *data,
+                              int64_t n);
+wf_status device_read_stored(const Region *region, DType dtype, int64_t offset, double *data,
+                             int64_t n);
 wf_status device_write_ints(Region *region, int64_t offset, const int32_t *data, int64_t n);
 wf_status device_read_ints(const Region *region, int64_t offset, int32_t *data, int64_t n);
 /* Every byte of the region 0, or 0xff (NaN in every float). */

@@ -244,6 +244,7 @@ static void build_adamw(OneOp *op, const int64_t *size)
     record[RECORD_CORRECTION2] = 1 - 0.96875 * 0.96875;
     record[RECORD_EPSILON] = 0x1p-20;
     record[RECORD_DECAY] = 0.125;
+    record[RECORD_SCALE] = 4;
     input(op, SHAPE(1), 1)[0] = 6.25;
     input_ints(op, SHAPE(1))[0] = (double)size[3];
     for (int k = 0; k < 4; k++) {

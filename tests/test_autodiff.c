@@ -118,7 +118,8 @@ static Graph *build(Fixture *f, uint64_t seed, Form form)
     for (int i = 0; i < PARAMETERS; i++) {
         TensorId gradient =
             graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[i]);
-        live[i] = graph_parameter(graph, "parameter", shape, &f->region, f->value[i], gradient);
+        live[i] = graph_parameter(graph, "parameter", DTYPE_REAL, shape, &f->region, f->value[i],
+                                  gradient);
     }
     for (int i = PARAMETERS; i < PARAMETERS + NODES; i++) {
         bool first = i == PARAMETERS;
@@ -292,7 +293,8 @@ static void a_chain_keeps_what_crosses(void **state)
         Shape shape = SHAPE(ROWS, WIDTH);
         TensorId to =
             graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[0]);
-        TensorId x = graph_parameter(graph, "parameter", shape, &f->region, f->value[0], to);
+        TensorId x =
+            graph_parameter(graph, "parameter", DTYPE_REAL, shape, &f->region, f->value[0], to);
         TensorId seed = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
         for (int segment = 0; segment < SEGMENTS; segment++) {
             if (lean) graph_segment_begin(graph);
@@ -318,7 +320,8 @@ static void what_cannot_be_repeated(void **state)
         Graph *graph = graph_create();
         TensorId to =
             graph_external(graph, "gradient", DTYPE_REAL, shape, &f->region, f->gradient[0]);
-        TensorId p = graph_parameter(graph, "parameter", shape, &f->region, f->value[0], to);
+        TensorId p =
+            graph_parameter(graph, "parameter", DTYPE_REAL, shape, &f->region, f->value[0], to);
         TensorId seed = graph_external(graph, "seed", DTYPE_REAL, shape, &f->region, f->seed);
         TensorId out = graph_external(graph, "out", DTYPE_REAL, shape, &f->region, f->output);
         graph_segment_begin(graph);

@@ -25,7 +25,7 @@ static CheckVerdict verdict_of(DType dtype, double change)
     for (int i = 0; i < ELEMENTS; i++) a[i] = b[i] = i % 2 ? 1 : -1;
     b[ELEMENTS / 2] += change;
     CheckResult result = {0};
-    outputs_compare(&outputs, &reference, &result);
+    outputs_compare(&outputs, &reference, DTYPE_REAL, &result);
     outputs_destroy(&reference);
     outputs_destroy(&outputs);
     return result.verdict;

@@ -452,6 +452,11 @@ static void wrong_cursor(void)
     replace_text(AT_1("state.json"), "\"position\": 2", "\"position\": 99999");
 }
 
+static void wrong_loss_scale(void)
+{
+    replace_text(AT_1("state.json"), "\"scale\": 1.0", "\"scale\": 3.0");
+}
+
 static void wrong_setting(void)
 {
     replace_text(AT_1("state.json"), "\"accumulation\": 1", "\"accumulation\": \"1\"");
@@ -496,6 +501,7 @@ static void names_what_does_not_fit(void **state)
     refuse(same, no_cursor, WF_ERROR_FORMAT,
            "state.json: position: expected a count, found nothing");
     refuse(same, wrong_cursor, WF_ERROR_FORMAT, "state.json: data cursor: ");
+    refuse(same, wrong_loss_scale, WF_ERROR_FORMAT, "loss_scale: scale: expected 1, found 3");
     refuse(same, wrong_setting, WF_ERROR_FORMAT, "state.json: settings: accumulation is not");
     refuse(same, other_data, WF_ERROR_ARGUMENT, "was trained on other data");
 }
@@ -509,6 +515,8 @@ static void names_other_settings(void **state)
            "was trained with seed = 0, this trainer has 12");
     refuse(wf_trainer_params(.batch_size = 2, .evaluator = "fft"), NULL, WF_ERROR_ARGUMENT,
            "was trained with evaluator = scan, this trainer has fft");
+    refuse(wf_trainer_params(.batch_size = 2, .precision = "bf16"), NULL, WF_ERROR_ARGUMENT,
+           "was trained with precision = f32, this trainer has bf16");
     refuse(wf_trainer_params(.batch_size = 2, .learning_rate = 0.1), NULL, WF_ERROR_ARGUMENT,
            "was trained with learning_rate = 0.002");
 }
@@ -520,13 +528,15 @@ static void settings_survive(void **state)
         wf_trainer_params(.batch_size = 3, .sequence_length = 13, .accumulation = 2, .steps = 77,
                           .warmup = 0, .learning_rate = 0.1 / 3, .min_learning_rate = 0,
                           .weight_decay = 0, .clip = 0, .qk_lr_mult = 1.1, .kernel_lr_mult = 1e-7,
-                          .seed = UINT64_MAX, .evaluator = "direct");
+                          .seed = UINT64_MAX, .evaluator = "direct", .precision = "bf16");
     Fixture f = fixture_open(cpu(), SHAPE_4, params);
     wf_trainer_params saved;
     must(wf_trainer_save(f.trainer, folder, 1));
     must(wf_checkpoint_settings(folder, &saved));
     assert_string_equal(saved.evaluator, "direct");
+    assert_string_equal(saved.precision, "bf16");
     saved.evaluator = params->evaluator;
+    saved.precision = params->precision;
     assert_memory_equal(&saved, params, sizeof saved);
     fixture_close(&f);
 }

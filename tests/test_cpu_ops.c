@@ -231,8 +231,8 @@ static void naive_square_sum(const OneOp *op, double **out)
 static void naive_adamw(const OneOp *op, double **out)
 {
     const double *record = op->in[2].value;
-    Real clip = record[RECORD_CLIP], norm = sqrt(op->in[3].value[0]);
-    Real scale = clip > 0 ? fminl(1, clip / norm) : 1;
+    Real clip = record[RECORD_CLIP], norm = sqrt(op->in[3].value[0]) / record[RECORD_SCALE];
+    Real scale = (clip > 0 ? fminl(1, clip / norm) : 1) / record[RECORD_SCALE];
     Real beta1 = record[RECORD_BETA1], beta2 = record[RECORD_BETA2];
     bool bad = op->in[4].value[0] != 0;
     for (int64_t s = 0; s < op->in[0].shape.dim[0]; s++) {

@@ -117,7 +117,7 @@ static void run_case(Device *device, const CheckCase *this, int *run)
 {
     CaseGraph graph;
     Plan *plan;
-    test_ok(case_graph_create(this, &device->limits, false, &graph));
+    test_ok(case_graph_create(this, &device->limits, false, DTYPE_REAL, &graph));
     if (supported(device, graph.graph)) {
         test_ok(device_allocate(device, &graph.region));
         test_ok(device_plan_create(device, graph.graph, &plan));

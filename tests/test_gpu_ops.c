@@ -73,7 +73,7 @@ static void every_op_is_ordered(void **state)
         if (check_cases[i].model || !in_slice(name)) continue;
         CaseGraph graph;
         Runnable runnable;
-        test_ok(case_graph_create(&check_cases[i], &gpu->limits, false, &graph));
+        test_ok(case_graph_create(&check_cases[i], &gpu->limits, false, DTYPE_REAL, &graph));
         test_ok(device_allocate(gpu, &graph.region));
         test_ok(runnable_create(gpu, graph.graph, &runnable));
         expect_ordered(runnable.program);

@@ -45,7 +45,7 @@ static Graph *random_graph(Rng *rng, Region *region)
     TensorId gradient = graph_external(graph, "gradient", DTYPE_REAL, SHAPE(4, n), region, 0);
     TensorId seed = graph_external(graph, "seed", DTYPE_REAL, SHAPE(4, n), region, bytes);
     TensorId live[TENSORS];
-    live[0] = graph_parameter(graph, "p", SHAPE(4, n), region, 2 * bytes, gradient);
+    live[0] = graph_parameter(graph, "p", DTYPE_REAL, SHAPE(4, n), region, 2 * bytes, gradient);
     bool segments = rng_below(rng, 2) == 0; /* of recomputation */
     for (int i = 1; i < TENSORS; i++) {
         if (segments && rng_below(rng, 5) == 0) graph_segment_begin(graph);

@@ -147,7 +147,8 @@ static Subject *subject_create(wf_device *device, const Case *c, const char *eva
     must(wf_model_create(device, config, 7, &s->model));
     wf_config_destroy(config);
     randomise(s->model);
-    must(sequence_create(&s->model->layout, &device->limits, "gradients", &s->gradients));
+    must(sequence_create(&s->model->layout, &device->limits, DTYPE_REAL, "gradients",
+                         &s->gradients));
     must(pass_plan(&s->pass, s->model, &params));
     must(sequence_allocate(&s->gradients, device));
     must(pass_allocate(&s->pass, s->model));

@@ -461,7 +461,7 @@ static void adamw_equals_the_formula(wf_device *device, double clip, double tole
     };
     double norm2 = 0;
     for (int64_t i = 0; i < layout->page_elements[0]; i++) norm2 += r.gradient[i] * r.gradient[i];
-    OptimizerStep step = {.step = 3, .learning_rate = 1e-2, .clip = clip, .decay = 0.1};
+    OptimizerStep step = {.step = 3, .learning_rate = 1e-2, .clip = clip, .decay = 0.1, .scale = 1};
     OptimizerOutcome outcome;
     must(optimizer_step(optimizer, &step, &outcome));
     assert_true(outcome.all_finite);

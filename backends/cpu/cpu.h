@@ -33,11 +33,15 @@ typedef struct CpuCall {
 
 typedef void (*CpuOp)(const CpuCall *call);
 
+/* Rounds n reals in place to what `dtype` can store. */
+typedef void (*CpuStore)(DType dtype, void *values, int64_t n);
+
 /* What one build of the op files offers. */
 typedef struct CpuOps {
     CpuOp run[OP_COUNT]; /* NULL: not an op of this build */
     /* Bytes of scratch for the node; NULL entries: none. */
     int64_t (*workspace[OP_COUNT])(const Graph *graph, const Node *node);
+    CpuStore store;
 } CpuOps;
 
 static inline Shape call_in_shape(const CpuCall *call, int k)

@@ -136,7 +136,10 @@ static wf_status open_variant(const Backend *backend, const Variant *variant, in
     device->base = (Device){.backend = backend, .info = describe(variant), .reason = ""};
     device->base.limits = (Limits){.total = device->base.info.memory,
                                    .alignment = ALIGNMENT,
-                                   .dtype_size = {[DTYPE_REAL] = real_size, [DTYPE_I32] = 4}};
+                                   .dtype_size = {[DTYPE_REAL] = real_size,
+                                                  [DTYPE_I32] = 4,
+                                                  [DTYPE_F16] = real_size,
+                                                  [DTYPE_BF16] = real_size}};
     device->ops = variant->ops;
     blas_prepare();
     *out = &device->base;

@@ -10,6 +10,7 @@
 #include "backends/cpu/product.h"
 #include "backends/cpu/rows.h"
 #include "backends/cpu/sequence.h"
+#include "backends/cpu/store.h"
 
 extern const CpuOps CPU_NAME(ops);
 const CpuOps CPU_NAME(ops) = {
@@ -68,4 +69,5 @@ const CpuOps CPU_NAME(ops) = {
                   [OP_INTERFERE_BACKWARD] = CPU_NAME(interfere_backward_workspace),
                   [OP_HEAD_LOSS] = CPU_NAME(head_loss_workspace),
                   [OP_SQUARE_SUM] = CPU_NAME(square_sum_workspace)},
+    .store = CPU_NAME(store),
 };

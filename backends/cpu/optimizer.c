@@ -73,17 +73,18 @@ static void adamw_block(const AdamW *step, int64_t n, real *restrict value, real
     }
 }
 
-static real clip_scale(real clip, real norm2)
+/* Takes the loss's scale off the gradients, and clips them. */
+static real gradient_scale(const real *record, real norm2)
 {
-    real norm = real_sqrt(norm2);
-    return clip > 0 && norm > clip ? clip / norm : 1;
+    real scale = record[RECORD_SCALE], clip = record[RECORD_CLIP], norm = real_sqrt(norm2) / scale;
+    return (clip > 0 && norm > clip ? clip / norm : 1) / scale;
 }
 
 static AdamW adamw_step(const CpuCall *call, int32_t group, bool decays)
 {
     const real *rate = call->in[1], *record = call->in[2], *norm2 = call->in[3];
     real learning_rate = record[RECORD_LEARNING_RATE] * rate[group];
-    return (AdamW){.scale = clip_scale(record[RECORD_CLIP], *norm2),
+    return (AdamW){.scale = gradient_scale(record, *norm2),
                    .beta1 = record[RECORD_BETA1],
                    .beta2 = record[RECORD_BETA2],
                    .rate = learning_rate / record[RECORD_CORRECTION1],

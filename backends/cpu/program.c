@@ -6,6 +6,7 @@
 typedef struct Step {
     CpuOp run;
     CpuCall call;
+    bool stores; /* an output in 16 bits: it is rounded afterwards */
 } Step;
 
 typedef struct CpuProgram {
@@ -19,14 +20,34 @@ static void *address(const Plan *plan, Place place)
     return ((CpuBuffer *)plan->slabs[place.slab]->buffer)->data + place.offset;
 }
 
+static bool is_stored(DType dtype)
+{
+    return dtype == DTYPE_F16 || dtype == DTYPE_BF16;
+}
+
+/* What stands in 16 bits on other devices is kept in reals here, and rounded to the same values. */
+static void store(const CpuDevice *device, const Step *step)
+{
+    const Graph *graph = step->call.graph;
+    for (int k = 0; k < step->call.node->n_out; k++) {
+        if (!step->call.out[k]) continue;
+        const Tensor *tensor = graph_tensor(graph, step->call.node->out[k]);
+        if (is_stored(tensor->dtype))
+            device->ops->store(tensor->dtype, step->call.out[k], shape_elements(tensor->shape));
+    }
+}
+
 static Step record(const CpuDevice *device, const Plan *plan, int n)
 {
     const Node *node = &plan->graph->nodes[n];
     Step step = {.run = device->ops->run[node->op], .call = {.graph = plan->graph, .node = node}};
     for (int k = 0; k < node->n_in; k++)
         if (node->in[k] != NO_TENSOR) step.call.in[k] = address(plan, plan->places[node->in[k]]);
-    for (int k = 0; k < node->n_out; k++)
-        if (node->out[k] != NO_TENSOR) step.call.out[k] = address(plan, plan->places[node->out[k]]);
+    for (int k = 0; k < node->n_out; k++) {
+        if (node->out[k] == NO_TENSOR) continue;
+        step.call.out[k] = address(plan, plan->places[node->out[k]]);
+        step.stores |= is_stored(graph_tensor(plan->graph, node->out[k])->dtype);
+    }
     if (plan->workspace[n].size > 0) step.call.workspace = address(plan, plan->workspace[n]);
     return step;
 }
@@ -82,7 +103,11 @@ wf_status cpu_program_run_nodes(Program *base, int first, int last)
     if (first < 0 || last > base->plan->graph->n_nodes)
         return fail(WF_ERROR_ARGUMENT, "nodes %d to %d of a graph of %d", first, last,
                     base->plan->graph->n_nodes);
-    for (int n = first; n < last; n++) program->steps[n].run(&program->steps[n].call);
+    for (int n = first; n < last; n++) {
+        const Step *step = &program->steps[n];
+        step->run(&step->call);
+        if (step->stores) store((const CpuDevice *)base->device, step);
+    }
     return WF_OK;
 }
 

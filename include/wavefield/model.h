@@ -34,6 +34,14 @@ WF_API wf_status wf_model_save(const wf_model *model, const char *folder);
 
 WF_API void wf_model_destroy(wf_model *model); /* NULL is allowed */
 
+/* What the model computes with: "f32" (a model's first precision, and NULL), or activations and the
+ * weights of products stored in 16 bits, "f16" (IEEE binary16) or "bf16" (bfloat16). Sums are
+ * float32 whatever is chosen, and so are the values that are trained, read, written and saved, the
+ * waves and the norms. Costs 2 bytes a parameter beside them. WF_ERROR_UNSUPPORTED where the device
+ * does not store the type. Before any trainer or decoder is made of the model. */
+WF_API wf_status wf_model_set_precision(wf_model *model, const char *precision);
+WF_API const char *wf_model_precision(const wf_model *model); /* a constant text */
+
 /* Owned by the model. */
 WF_API const wf_config *wf_model_config(const wf_model *model);
 WF_API const wf_tokenizer *wf_model_tokenizer(const wf_model *model); /* NULL if it has none */

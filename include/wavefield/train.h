@@ -37,6 +37,8 @@ typedef struct wf_trainer_params {
     double kernel_lr_mult;    /* the same of wave kernels and spectral gates; 0: 10 */
     uint64_t seed;            /* of dropout and of the order of the data */
     const char *evaluator;    /* "auto" (default), "scan", "fft", "direct" */
+    const char *precision;    /* "f32" (default), "f16", "bf16": wf_model_set_precision(), done by
+                                 wf_trainer_create(); f16 scales the loss (wf_step_stats) */
     bool recompute;           /* keep only what crosses from layer to layer and compute the rest of
                                  the activations again in the backward pass: less memory, the work
                                  of another forward pass, the same bits */
@@ -56,6 +58,9 @@ typedef struct wf_step_stats {
     double accuracy;      /* share of argmax hits */
     double gradient_norm; /* before clipping */
     double learning_rate; /* of this step */
+    double loss_scale;    /* the gradients were computed this many times as large: 1 but for f16,
+                             where it is halved whenever one overflowed (the step is then done
+                             again) and doubled after many steps without */
     int64_t tokens;       /* trained on in this step */
     int64_t total_tokens; /* and in all steps up to it */
 } wf_step_stats;
@@ -66,7 +71,7 @@ WF_API wf_status wf_trainer_create(wf_model *model, wf_dataset *data,
                                    const wf_trainer_params *params, wf_trainer **out);
 WF_API void wf_trainer_destroy(wf_trainer *trainer); /* NULL is allowed */
 
-/* The parameters with every default filled in; `evaluator` points to a constant text. */
+/* The parameters with every default filled in; the texts are constants. */
 WF_API void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *settings);
 
 /* Where the training stands, resumed steps included. */

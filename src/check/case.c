@@ -1,6 +1,7 @@
 #include "check/case.h"
 
 #include "graph/rules.h"
+#include "tensor/half.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -64,6 +65,13 @@ static uint64_t case_seed(const CheckCase *this)
     return hash;
 }
 
+double stored_value(double value, DType dtype)
+{
+    if (dtype == DTYPE_F16) return (double)float_from_f16(f16_from_double(value));
+    if (dtype == DTYPE_BF16) return (double)float_from_bf16(bf16_from_double(value));
+    return (double)(float)value;
+}
+
 static CaseTensor *add(CaseGraph *graph, const char *name, DType dtype, Shape shape)
 {
     if (graph->n_tensors == CASE_MAX_TENSORS) {
@@ -102,7 +110,8 @@ TensorId case_output(CaseGraph *graph, const char *name, Shape shape, int64_t re
 
 TensorId case_in_out(CaseGraph *graph, const char *name, Shape shape, Fill fill, int64_t reduction)
 {
-    CaseTensor *tensor = add(graph, name, DTYPE_REAL, shape);
+    bool stored = graph->stored >> graph->n_tensors & 1u;
+    CaseTensor *tensor = add(graph, name, stored ? graph->storage : DTYPE_REAL, shape);
     if (!tensor) return NO_TENSOR;
     tensor->reduction = reduction;
     if (!fill) return tensor->id;
@@ -112,7 +121,8 @@ TensorId case_in_out(CaseGraph *graph, const char *name, Shape shape, Fill fill,
         return NO_TENSOR;
     }
     Rng rng = {.seed = case_seed(graph->of), .stream = (uint64_t)graph->n_tensors};
-    for (int64_t i = 0; i < tensor->elements; i++) tensor->reals[i] = (double)(float)fill(&rng, i);
+    for (int64_t i = 0; i < tensor->elements; i++)
+        tensor->reals[i] = stored_value(fill(&rng, i), tensor->dtype);
     return tensor->id;
 }
 
@@ -141,18 +151,53 @@ void case_node(CaseGraph *graph, Op op, OpParams params, const TensorId *in, int
                                              .skip = absent});
 }
 
-wf_status case_graph_create(const CheckCase *this, const Limits *limits, bool reference,
-                            CaseGraph *out)
+static wf_status build(const CheckCase *this, const Limits *limits, bool reference, DType storage,
+                       uint32_t stored, CaseGraph *out)
 {
     *out = (CaseGraph){.of = this,
                        .limits = limits,
+                       .storage = storage,
+                       .stored = stored,
                        .evaluator = reference ? FIELD_DIRECT : this->evaluator,
                        .graph = graph_create(),
                        .region = {.name = "case"}};
     TRY(graph_status(out->graph));
+    out->graph->storage = storage;
     graph_scope(out->graph, "case");
     this->build(out);
     return graph_status(out->graph);
+}
+
+/* Which tensors stand in the storage type, asked of the case as it is in reals. Where an op leaves
+ * the choice, an output is stored and one that is added to, as gradients of parameters are, is not.
+ */
+static uint32_t stored_tensors(const CaseGraph *graph)
+{
+    uint32_t stored = 0;
+    for (int n = 0; n < graph->graph->n_nodes; n++) {
+        const Node *node = &graph->graph->nodes[n];
+        const OpRule *rule = op_rule(node->op);
+        for (int i = 0; i < graph->n_tensors; i++) {
+            TensorId id = graph->tensors[i].id;
+            for (int k = 0; k < node->n_in; k++)
+                if (node->in[k] == id && rule->stored_inputs >> k & 1u) stored |= 1u << i;
+            uint32_t chosen = rule->either_outputs & ~node->accumulate;
+            for (int k = 0; k < node->n_out; k++)
+                if (node->out[k] == id && (rule->stored_outputs | chosen) >> k & 1u)
+                    stored |= 1u << i;
+        }
+    }
+    return stored;
+}
+
+wf_status case_graph_create(const CheckCase *this, const Limits *limits, bool reference,
+                            DType storage, CaseGraph *out)
+{
+    TRY(build(this, limits, reference, DTYPE_REAL, 0, out));
+    if (storage == DTYPE_REAL) return WF_OK;
+    uint32_t stored = stored_tensors(out);
+    case_graph_destroy(out);
+    return build(this, limits, reference, storage, stored, out);
 }
 
 void case_graph_destroy(CaseGraph *graph)
@@ -163,4 +208,6 @@ void case_graph_destroy(CaseGraph *graph)
     }
     device_release(&graph->region);
     graph_destroy(graph->graph);
+    graph->graph = NULL;
+    graph->n_tensors = 0;
 }

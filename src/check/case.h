@@ -30,6 +30,8 @@ typedef struct CaseTensor {
 typedef struct CaseGraph {
     const CheckCase *of;
     const Limits *limits;
+    DType storage;
+    uint32_t stored;          /* bits of the tensors that ops take or make in that type */
     FieldEvaluator evaluator; /* the reference propagates by direct summation, whatever the case */
     Graph *graph;
     Region region;
@@ -68,14 +70,18 @@ extern const CheckCase check_cases[];
 extern const int n_check_cases;
 const char *case_name(const CheckCase *this, char *text, size_t size);
 
-/* Builds the case for a device of these limits. The caller destroys it, whatever is returned. */
+/* Builds the case for a device of these limits, its activations in the storage type. The caller
+ * destroys it, whatever is returned. */
 wf_status case_graph_create(const CheckCase *this, const Limits *limits, bool reference,
-                            CaseGraph *out);
+                            DType storage, CaseGraph *out);
 void case_graph_destroy(CaseGraph *graph);
 
 /* ---- for builders ---- */
 
 TensorId case_input(CaseGraph *graph, const char *name, Shape shape, Fill fill);
+
+/* What a value becomes when it is stored in this type. */
+double stored_value(double value, DType dtype);
 
 /* An input of whole numbers, zero: *values is what the device will get. */
 TensorId case_ints(CaseGraph *graph, const char *name, Shape shape, int32_t **values);

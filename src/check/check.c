@@ -9,13 +9,14 @@ static wf_status run_both(const CheckCase *this, const CheckParams *params, Devi
                           Device *reference, CheckResult *result)
 {
     Outputs outputs = {0}, expected = {0};
-    wf_status status = case_run(&(CaseRun){this, device, false, params->bench}, &outputs);
+    wf_status status =
+        case_run(&(CaseRun){this, device, false, params->bench, params->storage}, &outputs);
     if (!status) {
-        status = case_run(&(CaseRun){this, reference, true, false}, &expected);
+        status = case_run(&(CaseRun){this, reference, true, false, params->storage}, &expected);
         if (status) fail_within(status, "the reference");
     }
     result->seconds = outputs.seconds;
-    if (!status) outputs_compare(&outputs, &expected, result);
+    if (!status) outputs_compare(&outputs, &expected, params->storage, result);
     if (!status) params->report(params->context, result);
     outputs_destroy(&outputs);
     outputs_destroy(&expected);

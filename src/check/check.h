@@ -29,6 +29,7 @@ typedef void (*CheckReport)(void *context, const CheckResult *result);
 typedef struct CheckParams {
     const char *op; /* cases whose name starts so; NULL: all */
     bool bench;     /* time each case */
+    DType storage;  /* of activations and weights */
     CheckReport report;
     void *context;
 } CheckParams;
@@ -42,6 +43,9 @@ wf_status check_device(Device *device, const CheckParams *params, CheckTotals *t
 
 /* The relative error allowed to a sum of `reduction` terms in float: c·ε·√reduction. */
 double check_bound(int64_t reduction);
+/* The same where `roundings` results one after the other are stored in a type of 16 bits: a value
+ * half-way between two of its numbers may be rounded to either. */
+double check_bound_stored(int64_t reduction, int64_t roundings, DType storage);
 
 /* Does any output before token j depend on token j? Results are one an evaluator (scan, direct,
  * stream: equal bits; fft: within the bound) plus the geometry; a model without a field has neither

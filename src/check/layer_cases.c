@@ -456,7 +456,7 @@ void build_adamw(CaseGraph *graph)
     static const double record_values[RECORD_COUNT] = {
         [RECORD_LEARNING_RATE] = 1e-2, [RECORD_CLIP] = 1,           [RECORD_BETA1] = 0.9,
         [RECORD_BETA2] = 0.95,         [RECORD_CORRECTION1] = 0.41, [RECORD_CORRECTION2] = 0.23,
-        [RECORD_EPSILON] = 1e-8,       [RECORD_DECAY] = 0.1};
+        [RECORD_EPSILON] = 1e-8,       [RECORD_DECAY] = 0.1,        [RECORD_SCALE] = 2};
     static const double norm2_value[1] = {7.3};
     int64_t n = size(graph, 0), segments = size(graph, 1), gap = n > 2 * segments ? 3 : 0;
 

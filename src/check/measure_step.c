@@ -160,7 +160,7 @@ static wf_status run_step(void *context)
 {
     StepBench *bench = context;
     OptimizerStep step = {
-        .step = ++bench->step.step, .learning_rate = 1e-5, .clip = 1, .decay = 0.1};
+        .step = ++bench->step.step, .learning_rate = 1e-5, .clip = 1, .decay = 0.1, .scale = 1};
     OptimizerOutcome outcome;
     TRY(tally_clear(&bench->programs.accumulate.tally));
     TRY(pass_run(&bench->programs.accumulate));

@@ -75,7 +75,7 @@ static void draw_tokens(ModelCase *this, int64_t vocabulary)
             if (this->token[i] == token) this->order[n++] = i;
 }
 
-static wf_status create(ModelCase *this)
+static wf_status create(ModelCase *this, Outputs *outputs)
 {
     Device *device = this->run->device;
     wf_config *config = NULL;
@@ -84,13 +84,16 @@ static wf_status create(ModelCase *this)
     wf_config_destroy(config);
     TRY(status);
     TRY(perturb(this->model));
+    TRY(wf_model_set_precision(this->model, dtype_name(this->run->storage)));
+    TRY(model_ready(this->model));
     const Config *c = this->model->config;
     draw_tokens(this, c->vocab_size);
     int64_t layer = 4 * c->embedding_dim + c->ffn_dim + c->field_size;
+    outputs->roundings = 8 * c->num_layers;
     this->reduction = 2 * (c->num_layers * layer + c->vocab_size) + ROWS;
 
     const Layout *layout = &this->model->layout;
-    TRY(sequence_create(layout, &device->limits, "gradients", &this->gradients));
+    TRY(sequence_create(layout, &device->limits, DTYPE_REAL, "gradients", &this->gradients));
     PassParams params = {BATCH, TOKENS, this->evaluator, &this->gradients, false};
     TRY(pass_plan(&this->pass, this->model, &params));
     TRY(sequence_allocate(&this->gradients, device));
@@ -152,7 +155,7 @@ wf_status model_case_run(const CaseRun *run, Outputs *outputs)
     if (!this) return fail(WF_ERROR_MEMORY, "out of memory for a case");
     this->run = run;
     this->evaluator = run->reference ? FIELD_DIRECT : run->of->evaluator;
-    wf_status status = create(this);
+    wf_status status = create(this, outputs);
     if (!status) status = run_pass(this, outputs);
     if (!status) status = run_logits(this, outputs);
     const Timing timing = {.least = 5, .most = 1000, .budget = 0.1};

@@ -13,6 +13,12 @@ double check_bound(int64_t reduction)
     return c * (double)FLT_EPSILON * sqrt((double)reduction);
 }
 
+double check_bound_stored(int64_t reduction, int64_t roundings, DType storage)
+{
+    const double c = 16, unit = storage == DTYPE_F16 ? 0x1p-11 : storage == DTYPE_BF16 ? 0x1p-8 : 0;
+    return check_bound(reduction) + c * unit * sqrt((double)roundings);
+}
+
 wf_status outputs_add(Outputs *outputs, const char *name, DType dtype, int64_t elements,
                       int64_t reduction, double **values)
 {
@@ -45,7 +51,7 @@ wf_status outputs_add_region(Outputs *outputs, const char *name, DType dtype, co
     double *values;
     TRY(outputs_add(outputs, name, dtype, elements, reduction, &values));
     if (dtype == DTYPE_I32) return read_ints(region, offset, values, elements);
-    return device_read_doubles(region, offset, values, elements);
+    return device_read_stored(region, dtype, offset, values, elements);
 }
 
 void outputs_destroy(Outputs *outputs)
@@ -87,7 +93,8 @@ static double share(double error, double bound)
     return bound > 0 ? error / bound : HUGE_VAL;
 }
 
-void outputs_compare(const Outputs *outputs, const Outputs *reference, CheckResult *result)
+void outputs_compare(const Outputs *outputs, const Outputs *reference, DType storage,
+                     CheckResult *result)
 {
     result->verdict = CHECK_FAILED;
     result->detail = "no outputs to compare";
@@ -96,7 +103,7 @@ void outputs_compare(const Outputs *outputs, const Outputs *reference, CheckResu
     for (int i = 0; i < outputs->count; i++) {
         const Output *a = &outputs->items[i], *b = &reference->items[i];
         bool whole = a->dtype == DTYPE_I32;
-        double bound = whole ? 0 : check_bound(a->reduction);
+        double bound = whole ? 0 : check_bound_stored(a->reduction, reference->roundings, storage);
         double error = HUGE_VAL;
         if (a->elements == b->elements)
             error = whole ? whole_error(a->values, b->values, a->elements)

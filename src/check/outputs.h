@@ -15,6 +15,7 @@ typedef struct Output {
 typedef struct Outputs {
     Output *items;
     int count, capacity;
+    int64_t roundings; /* results stored one after the other on the longest way to an output */
     double seconds; /* median of a run; 0: not timed */
 } Outputs;
 
@@ -30,7 +31,8 @@ void outputs_destroy(Outputs *outputs);
 double relative_error(const double *a, const double *b, int64_t n);
 
 /* Sets verdict, error, bound and detail from the output that is nearest to its bound. */
-void outputs_compare(const Outputs *outputs, const Outputs *reference, CheckResult *result);
+void outputs_compare(const Outputs *outputs, const Outputs *reference, DType storage,
+                     CheckResult *result);
 
 /* The name of the first output whose bits differ, or NULL. */
 const char *outputs_differ(const Outputs *a, const Outputs *b);

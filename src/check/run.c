@@ -18,7 +18,8 @@ static wf_status load(const CaseGraph *graph, const Plan *plan)
         const CaseTensor *tensor = &graph->tensors[i];
         Region *region = (Region *)&graph->region;
         if (tensor->reals)
-            TRY(device_write_doubles(region, tensor->offset, tensor->reals, tensor->elements));
+            TRY(device_write_stored(region, tensor->dtype, tensor->offset, tensor->reals,
+                                    tensor->elements));
         if (tensor->ints)
             TRY(device_write_ints(region, tensor->offset, tensor->ints, tensor->elements));
     }
@@ -71,9 +72,11 @@ static wf_status run_graph(const CaseRun *run, CaseGraph *graph, Outputs *output
 
 wf_status case_run(const CaseRun *run, Outputs *outputs)
 {
+    outputs->roundings = 1;
     if (run->of->model) return model_case_run(run, outputs);
     CaseGraph graph;
-    wf_status status = case_graph_create(run->of, &run->device->limits, run->reference, &graph);
+    wf_status status =
+        case_graph_create(run->of, &run->device->limits, run->reference, run->storage, &graph);
     if (!status) status = run_graph(run, &graph, outputs);
     case_graph_destroy(&graph);
     return status;

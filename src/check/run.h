@@ -10,6 +10,7 @@ typedef struct CaseRun {
     Device *device;
     bool reference; /* the device is the double one */
     bool bench;     /* time it */
+    DType storage;
 } CaseRun;
 
 /* WF_ERROR_UNSUPPORTED where the device lacks an op. `outputs` starts empty; the caller destroys

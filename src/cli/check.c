@@ -1,6 +1,7 @@
 /* wavefield check: a device against the double-precision reference; a model's strict causality. */
 #include "check/check.h"
 #include "cli/common.h"
+#include "model/model.h"
 
 #include "base/files.h"
 #include "base/text.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 typedef struct CheckValues {
-    const char *device, *op, *model, *json;
+    const char *device, *op, *model, *json, *precision;
     bool bench;
 } CheckValues;
 
@@ -82,7 +83,7 @@ static wf_status check_model(wf_device *device, const char *folder, const CheckP
                              CheckTotals *totals)
 {
     wf_model *model;
-    TRY(model_open(device, folder, &model));
+    TRY(model_open(device, folder, dtype_name(params->storage), &model));
     wf_status status = check_causality(model, params, totals);
     wf_model_destroy(model);
     return status;
@@ -96,8 +97,10 @@ static wf_status check(const CheckValues *v, CheckTotals *totals)
     wf_device_describe(device, &info);
     CheckOutput output = {.bench = v->bench, .cases = v->json ? json_array() : NULL};
     CheckParams params = {.op = v->op, .bench = v->bench, .report = report, .context = &output};
-    wf_status status = v->model ? check_model(device, v->model, &params, totals)
-                                : check_device(device, &params, totals);
+    wf_status status = model_storage(v->precision, &params.storage);
+    if (!status)
+        status = v->model ? check_model(device, v->model, &params, totals)
+                          : check_device(device, &params, totals);
     if (!status)
         printf("\n%s (%s): %d ok, %d failed, %d missing\n", info.id, info.name, totals->passed,
                totals->failed, totals->missing);
@@ -124,6 +127,7 @@ static const Option options[] = {
     OPTION_DEVICE(CheckValues),
     OPTION(CheckValues, op, "op", TEXT, "NAME", NULL, "only cases whose name begins so"),
     OPTION(CheckValues, bench, "bench", FLAG, NULL, NULL, "time each case too"),
+    OPTION_PRECISION(CheckValues),
     OPTION(CheckValues, json, "json", TEXT, "FILE", NULL, "write the results as JSON too",
            .names = NAMES_FILE),
     OPTION(CheckValues, model, "model", TEXT, "DIR", NULL,

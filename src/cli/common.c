@@ -35,7 +35,7 @@ int64_t config_integer(const wf_config *config, const char *key)
     return strtoll(text, NULL, 10);
 }
 
-wf_status model_open(wf_device *device, const char *folder, wf_model **out)
+static wf_status model_find(wf_device *device, const char *folder, wf_model **out)
 {
     char *config = path_join(folder, "config.json"), newest[4096];
     if (!config) return fail(WF_ERROR_MEMORY, "out of memory for a path");
@@ -45,6 +45,16 @@ wf_status model_open(wf_device *device, const char *folder, wf_model **out)
         return wf_model_load(device, newest, out);
     if (finished || !folder_exists(folder)) return wf_model_load(device, folder, out);
     return fail(WF_ERROR_IO, "%s holds neither a model (config.json) nor a checkpoint", folder);
+}
+
+wf_status model_open(wf_device *device, const char *folder, const char *precision, wf_model **out)
+{
+    TRY(model_find(device, folder, out));
+    wf_status status = wf_model_set_precision(*out, precision);
+    if (!status) return WF_OK;
+    wf_model_destroy(*out);
+    *out = NULL;
+    return status;
 }
 
 const char *bytes_print(int64_t bytes, char *text, size_t size)

@@ -31,6 +31,11 @@ extern const Subcommand *const commands[];
 #define OPTION_EVALUATOR(values)                                                                   \
     OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto", "how the field propagates",       \
            EVALUATORS)
+#define PRECISIONS CHOICES("f32", "f16", "bf16")
+#define OPTION_PRECISION(values)                                                                   \
+    OPTION(values, precision, "precision", TEXT, "TYPE", "f32",                                    \
+           "how activations and the weights of products are stored; sums are f32 always",          \
+           PRECISIONS)
 #define OPTION_SET(values)                                                                         \
     OPTION(values, set, "set", LIST, "KEY=VALUE ...", NULL, "change keys of the configuration")
 
@@ -43,8 +48,9 @@ wf_status config_open(const char *preset_or_file, const TextList *set, wf_config
 /* A whole-numbered key of a configuration. */
 int64_t config_integer(const wf_config *config, const char *key);
 
-/* A model folder, or the newest checkpoint of a training folder that holds no finished model. */
-wf_status model_open(wf_device *device, const char *folder, wf_model **out);
+/* A model folder, or the newest checkpoint of a training folder that holds no finished model;
+ * `precision` as in wf_model_set_precision(). */
+wf_status model_open(wf_device *device, const char *folder, const char *precision, wf_model **out);
 
 /* "1.23 GiB"; returns `text`. */
 const char *bytes_print(int64_t bytes, char *text, size_t size);

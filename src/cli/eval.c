@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 typedef struct EvalValues {
-    const char *model, *device, *evaluator, *text_field;
+    const char *model, *device, *evaluator, *precision, *text_field;
     TextList data;
     int64_t batch_size, sequence_length;
     bool json;
@@ -63,7 +63,7 @@ static wf_status evaluate(const EvalValues *v)
     wf_device *device;
     wf_model *model = NULL;
     TRY(wf_device_open(v->device, &device));
-    wf_status status = model_open(device, v->model, &model);
+    wf_status status = model_open(device, v->model, v->precision, &model);
     if (!status) status = evaluate_model(model, v);
     wf_model_destroy(model);
     wf_device_close(device);
@@ -86,6 +86,7 @@ static const Option options[] = {
            "tokens a window (default: the model's max_seq_len)"),
     OPTION_EVALUATOR(EvalValues),
     OPTION(EvalValues, json, "json", FLAG, NULL, NULL, "print one JSON object"),
+    OPTION_PRECISION(EvalValues),
     OPTION_DEVICE(EvalValues),
 };
 

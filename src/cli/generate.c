@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 typedef struct GenerateValues {
-    const char *model, *prompt, *device;
+    const char *model, *prompt, *device, *precision;
     int64_t max_tokens, top_k, repetition_window, seed;
     double temperature, top_p, repetition_penalty;
 } GenerateValues;
@@ -37,7 +37,7 @@ static wf_status generate(const GenerateValues *v)
     wf_device *device;
     wf_model *model = NULL;
     TRY(wf_device_open(v->device, &device));
-    wf_status status = model_open(device, v->model, &model);
+    wf_status status = model_open(device, v->model, v->precision, &model);
     if (!status && !wf_model_tokenizer(model))
         status = fail(WF_ERROR_FORMAT,
                       "%s has no tokenizer, so it cannot read or write text: put the "
@@ -70,6 +70,7 @@ static const Option options[] = {
     OPTION(GenerateValues, repetition_window, "repetition-window", COUNT, "N", "64",
            "how many recent tokens that means"),
     OPTION(GenerateValues, seed, "seed", INTEGER, "N", "0", "the same seed gives the same text"),
+    OPTION_PRECISION(GenerateValues),
     OPTION_DEVICE(GenerateValues),
 };
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 typedef struct InfoValues {
-    const char *model, *config, *device, *evaluator;
+    const char *model, *config, *device, *evaluator, *precision;
     TextList set;
     int64_t batch_size, sequence_length;
     bool recompute;
@@ -71,7 +71,8 @@ static wf_status print_training(wf_device *device, const wf_config *config, cons
     print_work(config, evaluator, tokens);
     TRY(training_memory(device, config,
                         wf_trainer_params(.batch_size = v->batch_size, .sequence_length = tokens,
-                                          .evaluator = v->evaluator, .recompute = v->recompute),
+                                          .evaluator = v->evaluator, .precision = v->precision,
+                                          .recompute = v->recompute),
                         &m));
     printf("training    %s at batch %lld x %lld: parameters %s, gradients %s, moments %s, "
            "activations %s, inputs %s\n",
@@ -94,7 +95,7 @@ static wf_status print_generation(const wf_model *model)
     StreamState state = {0};
     Geometry geometry = model->geometry;
     if (!geometry_causal(&geometry, NULL)) return WF_OK; /* no decoder for it */
-    TRY(stream_state_layout(&state, model->config, &model->device->limits, 1));
+    TRY(stream_state_layout(&state, model->config, &model->device->limits, model->storage, 1));
     printf("generation  %s of parameters, %s of state a sequence%s\n",
            BYTES_TEXT(sequence_bytes(&model->values)), BYTES_TEXT(state.region.size),
            what_is_kept(model->config));
@@ -165,6 +166,7 @@ static const Option options[] = {
     OPTION(InfoValues, recompute, "recompute", FLAG, NULL, NULL,
            "for the memory plan: as of wavefield train"),
     OPTION_EVALUATOR(InfoValues),
+    OPTION_PRECISION(InfoValues),
     OPTION_DEVICE(InfoValues),
 };
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef struct LogitsValues {
-    const char *model, *tokens, *tokens_file, *out, *evaluator, *device;
+    const char *model, *tokens, *tokens_file, *out, *evaluator, *precision, *device;
     bool stream;
 } LogitsValues;
 
@@ -101,7 +101,7 @@ static wf_status logits(const LogitsValues *v)
     wf_model *model = NULL;
     wf_status status = tokens_read(v, &tokens);
     if (!status) status = wf_device_open(v->device, &device);
-    if (!status) status = model_open(device, v->model, &model);
+    if (!status) status = model_open(device, v->model, v->precision, &model);
     if (!status) status = compute(model, v, &tokens);
     wf_model_destroy(model);
     wf_device_close(device);
@@ -130,6 +130,7 @@ static const Option options[] = {
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION(LogitsValues, stream, "stream", FLAG, NULL, NULL,
            "go through the decoder, as generate does"),
+    OPTION_PRECISION(LogitsValues),
     OPTION_DEVICE(LogitsValues),
 };
 

@@ -87,12 +87,17 @@ static wf_status append(Metrics *metrics, json_t *line)
 
 wf_status metrics_step(Metrics *metrics, const wf_step_stats *s, double seconds)
 {
-    return append(metrics,
-                  json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:f}", "step", (json_int_t)s->step,
-                            "loss", s->loss, "accuracy", s->accuracy, "gradient_norm",
-                            s->gradient_norm, "learning_rate", s->learning_rate, "tokens",
-                            (json_int_t)s->tokens, "total_tokens", (json_int_t)s->total_tokens,
-                            "seconds", seconds));
+    json_t *line =
+        json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:f}", "step", (json_int_t)s->step, "loss",
+                  s->loss, "accuracy", s->accuracy, "gradient_norm", s->gradient_norm,
+                  "learning_rate", s->learning_rate, "tokens", (json_int_t)s->tokens,
+                  "total_tokens", (json_int_t)s->total_tokens, "seconds", seconds);
+    if (line && s->loss_scale != 1 &&
+        json_object_set_new(line, "loss_scale", json_real(s->loss_scale))) {
+        json_decref(line);
+        line = NULL;
+    }
+    return append(metrics, line);
 }
 
 wf_status metrics_evaluation(Metrics *metrics, const wf_progress *at, const wf_evaluation *e)

@@ -84,7 +84,7 @@ static wf_status load_model(PlotRun *run)
         return WF_OK;
     }
     TRY(wf_device_open(run->values->device, &run->device));
-    return model_open(run->device, run->values->folder, &run->model);
+    return model_open(run->device, run->values->folder, NULL, &run->model);
 }
 
 /* ---- the text whose energy is shown ---- */

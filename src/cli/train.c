@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef struct TrainValues {
-    const char *config, *out, *tokenizer, *evaluator, *device, *text_field;
+    const char *config, *out, *tokenizer, *evaluator, *precision, *device, *text_field;
     TextList set, data, eval_data;
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed, tokenizer_size;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
@@ -132,6 +132,7 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->weight_decay >= 0) settings->weight_decay = v->weight_decay;
     if (v->clip >= 0) settings->clip = v->clip;
     if (v->evaluator) settings->evaluator = v->evaluator;
+    if (v->precision) settings->precision = v->precision;
     if (v->recompute) settings->recompute = true;
     if (v->eval_every >= 0) settings->eval_every = v->eval_every;
     if (v->patience >= 0) settings->patience = v->patience;
@@ -404,6 +405,10 @@ static const Option options[] = {
     OPTION(TrainValues, recompute, "recompute", FLAG, NULL, NULL,
            "keep less for the backward pass and compute it again: less memory, more work, the same "
            "bits"),
+    OPTION(TrainValues, precision, "precision", TEXT, "TYPE", NULL,
+           "f32, f16 or bf16: how activations and the weights of products are stored; f16 scales "
+           "the loss",
+           PRECISIONS),
     OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION_DEVICE(TrainValues),

@@ -77,8 +77,8 @@ wf_status wf_decoder_create(wf_model *model, int64_t batch, wf_decoder **out)
     if (!decoder) return fail(WF_ERROR_MEMORY, "out of memory for a decoder");
     decoder->model = model;
     decoder->batch = batch;
-    wf_status status =
-        stream_state_layout(&decoder->state, model->config, &model->device->limits, batch);
+    wf_status status = stream_state_layout(&decoder->state, model->config, &model->device->limits,
+                                           model->storage, batch);
     if (!status) status = device_allocate(model->device, &decoder->state.region);
     if (!status) status = wf_decoder_reset(decoder);
     if (status) {
@@ -128,13 +128,9 @@ static wf_status program_build(wf_decoder *decoder, int chunk, bool start, Head 
     const wf_model *model = decoder->model;
     program->graph = graph_create();
     TRY(graph_status(program->graph));
-    Builder builder = {.graph = program->graph,
-                       .config = model->config,
-                       .parameters = &model->parameters,
-                       .values = &model->values,
-                       .inputs = &decoder->inputs[chunk],
-                       .stream = &decoder->state,
-                       .stream_start = start};
+    Builder builder = model_builder(model, program->graph, &decoder->inputs[chunk]);
+    builder.stream = &decoder->state;
+    builder.stream_start = start;
     TRY(model_evaluator(model->config, NULL, &builder.evaluator));
     wf_status status = builder_begin(&builder);
     if (!status) {
@@ -249,6 +245,7 @@ wf_status wf_decoder_feed(wf_decoder *decoder, const int32_t *tokens, int64_t n,
 {
     Feed feed = {.tokens = tokens, .n = n, .logits = logits, .all_logits = all_logits};
     TRY(check_feed(decoder, &feed));
+    TRY(model_ready(decoder->model));
     /* Everything that may not fit into memory is made before anything is fed. */
     for (; next_chunk(decoder, decoder->position, &feed); feed.done += chunk_tokens[feed.chunk])
         TRY(prepare_program(decoder, feed.chunk, feed.start, feed.head));

@@ -23,7 +23,7 @@ static TensorId new_gradient(Graph *graph, TensorId of)
 {
     char name[192];
     snprintf(name, sizeof name, "gradient of %s", graph_tensor(graph, of)->name);
-    return graph_activation(graph, name, DTYPE_REAL, graph_shape(graph, of));
+    return graph_activation(graph, name, graph_tensor(graph, of)->dtype, graph_shape(graph, of));
 }
 
 static void append(Graph *graph, Op op, OpParams params, const TensorId *in, int n_in, TensorId out,
@@ -175,8 +175,10 @@ void autodiff_pass(Autodiff *autodiff, TensorId input, TensorId gradient)
     if (autodiff->graph->status || !autodiff_wanted(autodiff, input)) return;
     TensorId root = graph_root(autodiff->graph, input);
     GradientSlot *slot = &autodiff->slots[root];
-    bool activation = autodiff->graph->tensors[input].gradient == NO_TENSOR;
-    if (activation && root == input && slot->gradient == NO_TENSOR) {
+    const Tensor *tensor = graph_tensor(autodiff->graph, input);
+    bool same = tensor->dtype == graph_tensor(autodiff->graph, gradient)->dtype;
+    bool activation = tensor->gradient == NO_TENSOR;
+    if (same && activation && root == input && slot->gradient == NO_TENSOR) {
         slot->gradient = gradient;
         slot->whole = true;
         return;

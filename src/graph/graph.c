@@ -101,10 +101,10 @@ TensorId graph_external(Graph *graph, const char *name, DType dtype, Shape shape
     return id;
 }
 
-TensorId graph_parameter(Graph *graph, const char *name, Shape shape, Region *region,
+TensorId graph_parameter(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
                          int64_t region_offset, TensorId gradient)
 {
-    TensorId id = graph_external(graph, name, DTYPE_REAL, shape, region, region_offset);
+    TensorId id = graph_external(graph, name, dtype, shape, region, region_offset);
     if (id == NO_TENSOR) return id;
     graph->tensors[id].differentiable = gradient != NO_TENSOR;
     graph->tensors[id].gradient = gradient;
@@ -153,16 +153,43 @@ static void note_written(Graph *graph, TensorId id, bool differentiable)
     Tensor *tensor = &graph->tensors[id];
     if (tensor->region) return;
     if (tensor->producer < 0) tensor->producer = graph->n_nodes;
-    tensor->differentiable |= differentiable && tensor->dtype == DTYPE_REAL;
+    tensor->differentiable |= differentiable && dtype_is_real(tensor->dtype);
 }
 
-/* Creates the outputs the caller left open, and checks the shapes of those given. */
+/* May an operand of this type stand where the op's bits say `stored` or `either`? Whole numbers are
+ * the op's own affair: its shape rule states those it makes. */
+static bool dtype_fits(const Graph *graph, DType dtype, bool stored, bool either)
+{
+    if (dtype == DTYPE_I32) return !stored && !either;
+    if (stored || either) return dtype == graph->storage || (either && dtype == DTYPE_REAL);
+    return dtype == DTYPE_REAL;
+}
+
+static wf_status check_input_types(Graph *graph, const Node *node)
+{
+    const OpRule *rule = op_rule(node->op);
+    for (int k = 0; k < node->n_in; k++) {
+        if (node->in[k] == NO_TENSOR) continue;
+        const Tensor *tensor = &graph->tensors[node->in[k]];
+        if (dtype_fits(graph, tensor->dtype, rule->stored_inputs >> k & 1u,
+                       rule->either_inputs >> k & 1u))
+            continue;
+        return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s does not take %s (%s) as input %d",
+                          node->scope, rule->name, tensor->name, dtype_name(tensor->dtype), k);
+    }
+    return WF_OK;
+}
+
+/* Creates the outputs the caller left open, and checks the shapes and types of those given. */
 static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
 {
     Shape shapes[NODE_MAX_OUT] = {{0}};
     DType dtypes[NODE_MAX_OUT];
-    for (int k = 0; k < node->n_out; k++) dtypes[k] = DTYPE_REAL;
     const OpRule *rule = op_rule(node->op);
+    for (int k = 0; k < node->n_out; k++)
+        dtypes[k] =
+            (rule->stored_outputs | rule->either_outputs) >> k & 1u ? graph->storage : DTYPE_REAL;
+    TRY(check_input_types(graph, node));
     TRY(rule->shapes(graph, node, shapes, dtypes));
     bool differentiable = false;
     for (int k = 0; k < node->n_in; k++) differentiable |= is_differentiable(graph, node->in[k]);
@@ -178,10 +205,12 @@ static wf_status resolve_outputs(Graph *graph, Node *node, uint32_t skip)
             if (node->out[k] == NO_TENSOR) return graph->status;
         }
         Tensor *out = &graph->tensors[node->out[k]];
-        if (shape_elements(out->shape) != shape_elements(shapes[k]) || out->dtype != dtypes[k])
-            return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s makes %s, but %s is %s",
-                              node->scope, rule->name, SHAPE_TEXT(shapes[k]), out->name,
-                              SHAPE_TEXT(out->shape));
+        bool either = rule->either_outputs >> k & 1u;
+        bool fits = either ? dtype_fits(graph, out->dtype, false, true) : out->dtype == dtypes[k];
+        if (shape_elements(out->shape) != shape_elements(shapes[k]) || !fits)
+            return graph_fail(graph, WF_ERROR_ARGUMENT, "%s: %s makes %s %s, but %s is %s %s",
+                              node->scope, rule->name, dtype_name(dtypes[k]), SHAPE_TEXT(shapes[k]),
+                              out->name, dtype_name(out->dtype), SHAPE_TEXT(out->shape));
         note_written(graph, node->out[k], differentiable);
         if (out->base != NO_TENSOR) note_written(graph, out->base, differentiable);
     }

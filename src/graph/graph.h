@@ -58,6 +58,7 @@ typedef struct Graph {
     Node *nodes;
     int n_nodes, node_capacity;
     char scope[96]; /* names given to new nodes and tensors */
+    DType storage;  /* of activations and their gradients: DTYPE_REAL unless set before building */
     int segment;    /* given to new nodes */
     int n_segments;
     wf_status status;
@@ -81,9 +82,9 @@ void graph_segment_end(Graph *graph);
 TensorId graph_external(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
                         int64_t region_offset);
 
-/* A parameter is an external tensor that gradients flow to. `gradient` may be NO_TENSOR
- * (inference). */
-TensorId graph_parameter(Graph *graph, const char *name, Shape shape, Region *region,
+/* A parameter is an external tensor that gradients flow to, of reals or of the graph's storage
+ * type; `gradient`, of reals, may be NO_TENSOR (inference). */
+TensorId graph_parameter(Graph *graph, const char *name, DType dtype, Shape shape, Region *region,
                          int64_t region_offset, TensorId gradient);
 
 /* `shape` from element `offset` of `tensor` on. A view of a view is a view of the base. A view of a

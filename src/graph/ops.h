@@ -156,9 +156,9 @@ typedef enum Op {
     /* One AdamW step over a whole page of parameters (spec §6), and the gradients cleared.
      * in: segment i32 [S,4] (first element, elements, group, decays 0|1), rate [groups]
      * (multiplier), record [RECORD_COUNT], norm2 [1], bad i32 [1]; out: value [n], gradient [n],
-     * first [n], second [n] (all given, read and written). g = gradient·min(1, clip/√norm2) (clip
-     * 0: no clipping). Where bad != 0 nothing but the clearing happens. Elements outside every
-     * segment are left alone. */
+     * first [n], second [n] (all given, read and written). g = gradient/scale·min(1,
+     * clip·scale/√norm2) (clip 0: no clipping). Where bad != 0 nothing but the clearing happens.
+     * Elements outside every segment are left alone. */
     OP_ADAMW,
 
     OP_COUNT
@@ -182,6 +182,7 @@ enum {
     RECORD_CORRECTION2,
     RECORD_EPSILON,
     RECORD_DECAY,
+    RECORD_SCALE, /* of the loss */
     RECORD_COUNT
 };
 

@@ -97,6 +97,7 @@ static void merge_in_place(Planner *planner)
         if (graph->tensors[in].region || graph->tensors[out].region || in == out) continue;
         Item *from = &planner->items[item_root(planner, in)], *to = &planner->items[out];
         if (from->last != n || to->first != n || from->size != to->size) continue;
+        if (graph->tensors[in].dtype != graph->tensors[out].dtype) continue;
         if (reads_otherwise(graph, node, k)) continue;
         to->merged = item_root(planner, in);
         from->last = to->last;
@@ -267,6 +268,18 @@ static wf_status check_support(const Graph *graph, const PlanQueries *queries)
     return WF_OK;
 }
 
+/* A device that cannot store a type says so with a size of 0. */
+static wf_status check_types(const Graph *graph, const Limits *limits)
+{
+    for (int i = 0; i < graph->n_tensors; i++) {
+        const Tensor *tensor = &graph->tensors[i];
+        if (limits->dtype_size[tensor->dtype] == 0)
+            return fail(WF_ERROR_UNSUPPORTED, "%s: this device does not store %s", tensor->name,
+                        dtype_name(tensor->dtype));
+    }
+    return WF_OK;
+}
+
 static wf_status plan_build(Plan *plan, const PlanQueries *queries)
 {
     const Graph *graph = plan->graph;
@@ -296,6 +309,7 @@ wf_status plan_create(const Graph *graph, const Limits *limits, const PlanQuerie
                       Plan **out)
 {
     TRY(graph_status(graph));
+    TRY(check_types(graph, limits));
     TRY(check_support(graph, queries));
     Plan *plan = calloc(1, sizeof *plan);
     if (!plan) return fail(WF_ERROR_MEMORY, "out of memory for a plan");

@@ -68,17 +68,17 @@ wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Ge
 }
 
 static LayerState layer_state_layout(Region *region, const Config *config, const Limits *limits,
-                                     int64_t batch, Mixer mixer)
+                                     DType storage, int64_t batch, Mixer mixer)
 {
     LayerState state = {0};
     int64_t heads = config->num_heads, width = config->embedding_dim / heads;
     Shape pole = SHAPE(batch, heads, 2, width), kernel = SHAPE(batch, heads, config->field_size);
     Shape history = SHAPE(batch, config->max_seq_len, heads, width);
     if (mixer == MIXER_ATTENTION) {
-        state.keys = region_append(region, limits, DTYPE_REAL, history);
-        state.values = region_append(region, limits, DTYPE_REAL, history);
+        state.keys = region_append(region, limits, storage, history);
+        state.values = region_append(region, limits, storage, history);
     } else if (config->spectral_gate) {
-        state.field = region_append(region, limits, DTYPE_REAL, history);
+        state.field = region_append(region, limits, storage, history);
         state.kernel = region_append(region, limits, DTYPE_REAL, kernel);
     } else {
         state.field = region_append(region, limits, DTYPE_REAL, pole);
@@ -87,7 +87,7 @@ static LayerState layer_state_layout(Region *region, const Config *config, const
 }
 
 wf_status stream_state_layout(StreamState *state, const Config *config, const Limits *limits,
-                              int64_t batch)
+                              DType storage, int64_t batch)
 {
     int64_t layers = config->num_layers, modules = config_interference_modules(config);
     *state = (StreamState){.region = {.name = "decoder state"}, .batch = batch};
@@ -101,7 +101,7 @@ wf_status stream_state_layout(StreamState *state, const Config *config, const Li
     Region *region = &state->region;
     for (int layer = 0; layer < layers; layer++)
         state->layers[layer] =
-            layer_state_layout(region, config, limits, batch, config_mixer(config, layer));
+            layer_state_layout(region, config, limits, storage, batch, config_mixer(config, layer));
     Shape mean = SHAPE(batch, config->embedding_dim / 4);
     for (int64_t module = 0; module < modules; module++)
         state->mean[module] = region_append(region, limits, DTYPE_REAL, mean);
@@ -150,6 +150,7 @@ wf_status builder_begin(Builder *b)
     b->batch = b->inputs->batch;
     b->tokens = b->inputs->tokens;
     b->dropout_streams = 0;
+    if (!b->weights) b->weights = b->values;
     Geometry geometry = config_geometry(b->config);
     if (b->tokens < 1 || b->tokens > geometry.tokens)
         return fail(
@@ -170,10 +171,10 @@ void builder_end(Builder *b)
     b->parameter_ids = NULL;
 }
 
-static TensorId name_parameter(Builder *b, int i)
+static TensorId name_parameter(Builder *b, int i, const Sequence *values)
 {
     const Parameter *parameter = &b->parameters->items[i];
-    int page = b->values->layout->segments[i].page;
+    int page = values->layout->segments[i].page;
     TensorId gradient = NO_TENSOR;
     if (b->gradients) {
         char name[192];
@@ -181,23 +182,39 @@ static TensorId name_parameter(Builder *b, int i)
         gradient = graph_external(b->graph, name, DTYPE_REAL, parameter->shape,
                                   &b->gradients->pages[page], sequence_offset(b->gradients, i));
     }
-    return graph_parameter(b->graph, parameter->name, parameter->shape, &b->values->pages[page],
-                           sequence_offset(b->values, i), gradient);
+    return graph_parameter(b->graph, parameter->name, values->dtype, parameter->shape,
+                           &values->pages[page], sequence_offset(values, i), gradient);
 }
 
-TensorId builder_parameter(Builder *b, const char *format, ...)
+static TensorId find_parameter(Builder *b, const Sequence *values, const char *format,
+                               va_list arguments)
 {
     if (b->graph->status) return NO_TENSOR;
     char name[192];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(name, sizeof name, format, arguments);
-    va_end(arguments);
     int i = parameters_find(b->parameters, name);
     if (i < 0) {
         graph_fail(b->graph, WF_ERROR_ARGUMENT, "the configuration has no parameter %s", name);
         return NO_TENSOR;
     }
-    if (b->parameter_ids[i] == NO_TENSOR) b->parameter_ids[i] = name_parameter(b, i);
+    if (b->parameter_ids[i] == NO_TENSOR) b->parameter_ids[i] = name_parameter(b, i, values);
     return b->parameter_ids[i];
+}
+
+TensorId builder_parameter(Builder *b, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    TensorId id = find_parameter(b, b->values, format, arguments);
+    va_end(arguments);
+    return id;
+}
+
+TensorId builder_weight(Builder *b, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    TensorId id = find_parameter(b, b->weights, format, arguments);
+    va_end(arguments);
+    return id;
 }

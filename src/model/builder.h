@@ -48,15 +48,17 @@ typedef struct StreamState {
     int64_t cell, fraction; /* gated: the whole geometry, i32 [M] and real [M] */
 } StreamState;
 
+/* `storage`: of what is kept of every token. */
 wf_status stream_state_layout(StreamState *state, const Config *config, const Limits *limits,
-                              int64_t batch);
+                              DType storage, int64_t batch);
 void stream_state_destroy(StreamState *state);
 
 typedef struct Builder {
     Graph *graph;
     const Config *config;
     const ParameterList *parameters;
-    const Sequence *values;
+    const Sequence *values;  /* float32 */
+    const Sequence *weights; /* as products take them, in the graph's storage type; NULL: values */
     const Sequence *gradients; /* NULL: inference, nothing is differentiable */
     ModelInputs *inputs;
     FieldEvaluator evaluator;
@@ -78,13 +80,16 @@ typedef struct Builder {
 wf_status builder_begin(Builder *builder);
 void builder_end(Builder *builder);
 
-/* A parameter by its name, printf-like ("layers.%d.norm1.weight"). */
+/* A parameter by its name, printf-like ("layers.%d.norm1.weight"), in float32; or a weight of
+ * products, in the graph's storage type. A parameter is one or the other throughout a graph. */
 TensorId builder_parameter(Builder *builder, const char *format, ...) PRINTF_LIKE(2, 3);
+TensorId builder_weight(Builder *builder, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The final LayerNorm's output [B,N,D] (spec §1, without the logits). */
 TensorId transformer_hidden(Builder *builder);
 
-/* Logits against the tied embedding: of every token [B·N,V], or of each sequence's last [B,V]. */
+/* Logits against the tied embedding: of every token [B·N,V], or of each sequence's last [B,V]; in
+ * float32. */
 TensorId transformer_logits(Builder *builder, TensorId hidden, bool last_only);
 
 /* The evaluator for a configuration: `name` NULL or "auto" chooses scan for one-pole kernels in a

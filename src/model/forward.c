@@ -13,12 +13,8 @@ wf_status forward_begin(Forward *forward, wf_model *model, int64_t batch, int64_
     model_inputs_layout(&forward->inputs, model->config, &model->device->limits, batch, n);
     forward->graph = graph_create();
     TRY(graph_status(forward->graph));
-    forward->builder = (Builder){.graph = forward->graph,
-                                 .config = model->config,
-                                 .parameters = &model->parameters,
-                                 .values = &model->values,
-                                 .inputs = &forward->inputs,
-                                 .evaluator = choice};
+    forward->builder = model_builder(model, forward->graph, &forward->inputs);
+    forward->builder.evaluator = choice;
     return builder_begin(&forward->builder);
 }
 
@@ -36,7 +32,7 @@ void forward_keep(Forward *forward, TensorId tensor, Region *result)
 
 wf_status forward_run(Forward *forward, const int32_t *tokens)
 {
-    const wf_model *model = forward->model;
+    wf_model *model = forward->model;
     Device *device = model->device;
     ModelInputs *inputs = &forward->inputs;
     Runnable *run = &forward->run;
@@ -50,6 +46,7 @@ wf_status forward_run(Forward *forward, const int32_t *tokens)
     TRY(device_clear(&inputs->region));
     TRY(model_inputs_place(inputs, model->config, &model->geometry, 0));
     TRY(device_write_ints(&inputs->region, inputs->token, tokens, inputs->batch * inputs->tokens));
+    TRY(model_ready(model));
     return device->backend->program_run(run->program);
 }
 

@@ -26,7 +26,7 @@ static TensorId causal_mean(Builder *b, TensorId c, int module)
 static TensorId gate_logits(Builder *b, TensorId x, TensorId ctx, int module)
 {
     Graph *graph = b->graph;
-    TensorId weight = builder_parameter(b, "%s", FULL_NAME("interference_gate.weight"));
+    TensorId weight = builder_weight(b, "%s", FULL_NAME("interference_gate.weight"));
     TensorId bias = builder_parameter(b, "%s", FULL_NAME("interference_gate.bias"));
     if (graph->status) return NO_TENSOR;
     int64_t width = shape_width(graph_shape(graph, x)), rows = b->batch * b->tokens;

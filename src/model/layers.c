@@ -20,7 +20,8 @@ TensorId layer_op(Builder *builder, Op op, OpParams params, const TensorId *in, 
     Graph *graph = builder->graph;
     char name[160];
     snprintf(name, sizeof name, "%s.%s", graph->scope, op_rule(op)->name);
-    TensorId out = graph_activation(graph, name, DTYPE_REAL, shape);
+    bool stored = (op_rule(op)->stored_outputs | op_rule(op)->either_outputs) & 1u;
+    TensorId out = graph_activation(graph, name, stored ? graph->storage : DTYPE_REAL, shape);
     return layer_op_into(builder, op, params, in, n_in, &out, 1);
 }
 
@@ -41,7 +42,7 @@ TensorId layer_norm(Builder *builder, TensorId x, const char *name)
 TensorId layer_linear(Builder *builder, TensorId x, const char *name, bool bias)
 {
     Graph *graph = builder->graph;
-    TensorId weight = builder_parameter(builder, "%s.weight", name);
+    TensorId weight = builder_weight(builder, "%s.weight", name);
     TensorId add = bias ? builder_parameter(builder, "%s.bias", name) : NO_TENSOR;
     if (graph->status) return NO_TENSOR;
     Shape shape = graph_shape(graph, x);
@@ -62,7 +63,7 @@ TensorId layer_linear(Builder *builder, TensorId x, const char *name, bool bias)
 TensorId layer_planes(Builder *builder, TensorId x, const char *name, int first, int planes)
 {
     Graph *graph = builder->graph;
-    TensorId weight = builder_parameter(builder, "%s.weight", name);
+    TensorId weight = builder_weight(builder, "%s.weight", name);
     TensorId bias = builder_parameter(builder, "%s.bias", name);
     if (graph->status) return NO_TENSOR;
     Shape shape = graph_shape(graph, x);

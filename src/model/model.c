@@ -19,7 +19,8 @@ wf_status model_outline(Device *device, const wf_config *config, wf_model **out)
     }
     if (!status) status = layout_create(&model->parameters, &device->limits, &model->layout);
     if (!status)
-        status = sequence_create(&model->layout, &device->limits, "parameters", &model->values);
+        status = sequence_create(&model->layout, &device->limits, DTYPE_REAL, "parameters",
+                                 &model->values);
     if (status) {
         wf_model_destroy(model);
         return status;
@@ -31,6 +32,7 @@ wf_status model_outline(Device *device, const wf_config *config, wf_model **out)
 void wf_model_destroy(wf_model *model)
 {
     if (!model) return;
+    copies_destroy(&model->copies);
     sequence_destroy(&model->values);
     layout_destroy(&model->layout);
     parameters_destroy(&model->parameters);
@@ -65,6 +67,68 @@ wf_status wf_model_create(wf_device *device, const wf_config *config, uint64_t s
     }
     *out = model;
     return WF_OK;
+}
+
+/* ---- precision ---- */
+
+wf_status model_storage(const char *precision, DType *storage)
+{
+    static const DType types[] = {DTYPE_REAL, DTYPE_F16, DTYPE_BF16};
+    if (!precision) precision = dtype_name(DTYPE_REAL);
+    for (int i = 0; i < 3; i++) {
+        *storage = types[i];
+        if (strcmp(precision, dtype_name(types[i])) == 0) return WF_OK;
+    }
+    return fail(WF_ERROR_ARGUMENT, "precision \"%s\": expected f32, f16 or bf16", precision);
+}
+
+wf_status model_outline_precision(wf_model *model, const char *precision)
+{
+    const Device *device = model->device;
+    DType storage;
+    TRY(model_storage(precision, &storage));
+    if (device->limits.dtype_size[storage] == 0)
+        return fail(WF_ERROR_UNSUPPORTED, "%s does not store %s: choose another precision",
+                    device->info.name, dtype_name(storage));
+    copies_destroy(&model->copies);
+    model->storage = storage;
+    return copies_outline(&model->copies, &model->values, &device->limits, storage);
+}
+
+wf_status wf_model_set_precision(wf_model *model, const char *precision)
+{
+    TRY(model_outline_precision(model, precision));
+    wf_status status = copies_allocate(&model->copies, &model->values, model->device);
+    if (!status) return WF_OK;
+    copies_destroy(&model->copies);
+    model->storage = DTYPE_REAL;
+    return status;
+}
+
+const char *wf_model_precision(const wf_model *model)
+{
+    return dtype_name(model->storage);
+}
+
+wf_status model_ready(wf_model *model)
+{
+    return copies_refresh(&model->copies);
+}
+
+void model_changed(wf_model *model)
+{
+    model->copies.stale = model->copies.run.program != NULL;
+}
+
+Builder model_builder(const wf_model *model, Graph *graph, ModelInputs *inputs)
+{
+    graph->storage = model->storage;
+    return (Builder){.graph = graph,
+                     .config = model->config,
+                     .parameters = &model->parameters,
+                     .values = &model->values,
+                     .weights = model->storage == DTYPE_REAL ? NULL : &model->copies.sequence,
+                     .inputs = inputs};
 }
 
 /* ---- what a model is ---- */
@@ -128,6 +192,7 @@ wf_status wf_model_write(wf_model *model, const char *name, const float *values)
 {
     int index;
     TRY(find(model, name, &index));
+    model_changed(model);
     return sequence_write(&model->values, index, values);
 }
 

@@ -3,8 +3,8 @@
 #define MODEL_MODEL_H
 
 #include "field/geometry.h"
-#include "model/config.h"
-#include "model/sequence.h"
+#include "model/builder.h"
+#include "model/copies.h"
 #include "wavefield/model.h"
 
 struct wf_model {
@@ -14,12 +14,28 @@ struct wf_model {
     ParameterList parameters;
     Layout layout;
     Sequence values;
+    DType storage; /* of activations, and of the weights as products take them */
+    Copies copies;
     Geometry geometry;
 };
 
 /* A model without values: its pages are sized and not allocated. For planning (what would it need?)
  * and for loading. */
 wf_status model_outline(Device *device, const wf_config *config, wf_model **out);
+
+/* wf_model_set_precision() of such a model. */
+wf_status model_outline_precision(wf_model *model, const char *precision);
+
+/* "f32", "f16", "bf16" or NULL ("f32") as a type; WF_ERROR_ARGUMENT for any other. */
+wf_status model_storage(const char *precision, DType *storage);
+
+/* What a graph of this model begins with. */
+Builder model_builder(const wf_model *model, Graph *graph, ModelInputs *inputs);
+
+/* Before a program of the model runs: its weights are as its values. */
+wf_status model_ready(wf_model *model);
+/* The values were changed. */
+void model_changed(wf_model *model);
 
 /* Every token of [n] must be in the vocabulary; the message names the first that is not. */
 wf_status model_check_tokens(const wf_model *model, const int32_t *tokens, int64_t n);

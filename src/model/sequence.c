@@ -56,7 +56,7 @@ void layout_destroy(Layout *layout)
     *layout = (Layout){0};
 }
 
-wf_status sequence_create(const Layout *layout, const Limits *limits, const char *name,
+wf_status sequence_create(const Layout *layout, const Limits *limits, DType dtype, const char *name,
                           Sequence *out)
 {
     Region *pages = calloc((size_t)layout->n_pages + 1, sizeof *pages);
@@ -64,9 +64,9 @@ wf_status sequence_create(const Layout *layout, const Limits *limits, const char
     for (int page = 0; page < layout->n_pages; page++)
         pages[page] = (Region){
             .name = name,
-            .size = layout->page_elements[page] * limits->dtype_size[DTYPE_REAL],
+            .size = layout->page_elements[page] * limits->dtype_size[dtype],
         };
-    *out = (Sequence){layout, pages};
+    *out = (Sequence){layout, dtype, pages};
     return WF_OK;
 }
 
@@ -91,6 +91,7 @@ void sequence_destroy(Sequence *sequence)
 int64_t sequence_bytes(const Sequence *sequence)
 {
     int64_t bytes = 0;
+    if (!sequence->pages) return 0;
     for (int page = 0; page < sequence->layout->n_pages; page++)
         bytes += sequence->pages[page].size;
     return bytes;
@@ -101,6 +102,13 @@ int64_t sequence_offset(const Sequence *sequence, int parameter)
     const Segment *segment = &sequence->layout->segments[parameter];
     int64_t elements = sequence->layout->page_elements[segment->page];
     return segment->offset * (sequence->pages[segment->page].size / elements);
+}
+
+TensorId sequence_page(Sequence *sequence, Graph *graph, int page)
+{
+    Region *region = &sequence->pages[page];
+    return graph_external(graph, region->name, sequence->dtype,
+                          SHAPE(sequence->layout->page_elements[page]), region, 0);
 }
 
 wf_status sequence_read(const Sequence *sequence, int parameter, float *values)

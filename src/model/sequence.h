@@ -27,10 +27,11 @@ void layout_destroy(Layout *layout);
 /* One region a page; `name` must outlive it. */
 typedef struct Sequence {
     const Layout *layout;
+    DType dtype;
     Region *pages;
 } Sequence;
 
-wf_status sequence_create(const Layout *layout, const Limits *limits, const char *name,
+wf_status sequence_create(const Layout *layout, const Limits *limits, DType dtype, const char *name,
                           Sequence *out);
 /* Allocates the pages' buffers, cleared to zero. */
 wf_status sequence_allocate(Sequence *sequence, Device *device);
@@ -40,7 +41,10 @@ int64_t sequence_bytes(const Sequence *sequence);
 /* Byte offset of a parameter in its page, whatever the device's element size. */
 int64_t sequence_offset(const Sequence *sequence, int parameter);
 
-/* One parameter's elements out or in. */
+/* A page as one external tensor of a graph. */
+TensorId sequence_page(Sequence *sequence, Graph *graph, int page);
+
+/* One parameter's elements out or in, of a sequence of reals. */
 wf_status sequence_read(const Sequence *sequence, int parameter, float *values);
 wf_status sequence_write(Sequence *sequence, int parameter, const float *values);
 

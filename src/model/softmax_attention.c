@@ -17,7 +17,7 @@ static TensorId kept(Builder *b, int layer, const char *what, int64_t offset)
     snprintf(name, sizeof name, "layers.%d.attention.%s", layer, what);
     Shape shape = SHAPE(b->batch, config->max_seq_len, config->num_heads,
                         config->embedding_dim / config->num_heads);
-    return graph_external(b->graph, name, DTYPE_REAL, shape, &b->stream->region, offset);
+    return graph_external(b->graph, name, b->graph->storage, shape, &b->stream->region, offset);
 }
 
 /* The same of the next tokens, over the keys and values kept of all before. */

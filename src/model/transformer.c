@@ -9,7 +9,7 @@
 static TensorId embed(Builder *b)
 {
     graph_scope(b->graph, "token_embedding");
-    TensorId table = builder_parameter(b, "token_embedding.weight");
+    TensorId table = builder_weight(b, "token_embedding.weight");
     Shape shape = SHAPE(b->batch, b->tokens, b->config->embedding_dim);
     return layer_op(b, OP_EMBED, (OpParams){{0}}, LAYER_IN(b->token, table, b->position, b->order),
                     shape);
@@ -67,7 +67,7 @@ TensorId transformer_hidden(Builder *b)
 TensorId transformer_logits(Builder *b, TensorId hidden, bool last_only)
 {
     Graph *graph = b->graph;
-    TensorId table = builder_parameter(b, "token_embedding.weight");
+    TensorId table = builder_weight(b, "token_embedding.weight");
     if (graph->status) return NO_TENSOR;
     int64_t width = b->config->embedding_dim, vocabulary = b->config->vocab_size;
     int64_t rows = last_only ? b->batch : b->batch * b->tokens;
@@ -84,6 +84,7 @@ TensorId transformer_logits(Builder *b, TensorId hidden, bool last_only)
                                    .ld_a = apart,
                                    .ld_b = width,
                                    .ld_c = vocabulary}};
-    return layer_op(b, OP_PRODUCT, params, LAYER_IN(hidden, table, NO_TENSOR),
-                    SHAPE(rows, vocabulary));
+    TensorId logits = graph_activation(graph, "logits", DTYPE_REAL, SHAPE(rows, vocabulary));
+    return layer_op_into(b, OP_PRODUCT, params, LAYER_IN(hidden, table, NO_TENSOR),
+                         LAYER_OUT(logits));
 }

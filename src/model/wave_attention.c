@@ -72,16 +72,17 @@ static TensorId propagate_sequence(Attention *a, TensorId u, TensorId gate)
         LAYER_OUT(NO_TENSOR, NO_TENSOR));
 }
 
-static TensorId state_tensor(Attention *a, const char *name, Shape shape, int64_t offset)
+static TensorId state_tensor(Attention *a, const char *name, DType dtype, Shape shape,
+                             int64_t offset)
 {
-    return graph_external(a->builder->graph, FULL_NAME(a, name), DTYPE_REAL, shape,
+    return graph_external(a->builder->graph, FULL_NAME(a, name), dtype, shape,
                           &a->builder->stream->region, offset);
 }
 
 static TensorId propagate_stream(Attention *a, TensorId u)
 {
     Builder *b = a->builder;
-    TensorId state = state_tensor(a, "state", SHAPE(b->batch, a->heads, 2, a->width),
+    TensorId state = state_tensor(a, "state", DTYPE_REAL, SHAPE(b->batch, a->heads, 2, a->width),
                                   b->stream->layers[a->layer].field);
     return layer_op_into(
         b, OP_FIELD_STREAM, (OpParams){.field = a->field},
@@ -94,13 +95,15 @@ static TensorId propagate_recall(Attention *a, TensorId u, TensorId gate)
 {
     Builder *b = a->builder;
     OpParams params = {.field = a->field};
-    TensorId kernel = state_tensor(a, "kernel", SHAPE(b->batch, a->heads, a->field.cells),
-                                   b->stream->layers[a->layer].kernel);
+    TensorId kernel =
+        state_tensor(a, "kernel", DTYPE_REAL, SHAPE(b->batch, a->heads, a->field.cells),
+                     b->stream->layers[a->layer].kernel);
     if (b->stream_start)
         layer_op_into(b, OP_FIELD_KERNEL, params,
                       LAYER_IN(a->frequency, a->damping, a->phase, gate), LAYER_OUT(kernel));
     Shape deposits = SHAPE(b->batch, b->config->max_seq_len, a->heads, a->width);
-    TensorId history = state_tensor(a, "history", deposits, b->stream->layers[a->layer].field);
+    TensorId history =
+        state_tensor(a, "history", b->graph->storage, deposits, b->stream->layers[a->layer].field);
     return layer_op_into(b, OP_FIELD_RECALL, params,
                          LAYER_IN(u, kernel, b->all_cells, b->all_fractions, b->first),
                          LAYER_OUT(NO_TENSOR, history));

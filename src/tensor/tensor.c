@@ -2,6 +2,13 @@
 
 #include <stdio.h>
 
+const char *dtype_name(DType dtype)
+{
+    static const char *const names[DTYPE_COUNT] = {
+        [DTYPE_REAL] = "f32", [DTYPE_I32] = "i32", [DTYPE_F16] = "f16", [DTYPE_BF16] = "bf16"};
+    return names[dtype];
+}
+
 Shape shape_make(const int64_t *dim, int rank)
 {
     Shape shape = {.rank = rank};

@@ -7,8 +7,16 @@
 #include <stdint.h>
 
 /* DTYPE_REAL is the arithmetic type of the device: float everywhere but on the double-precision
- * reference device, where it is double. A device states its sizes in Limits.dtype_size. */
-typedef enum DType { DTYPE_REAL, DTYPE_I32, DTYPE_COUNT } DType;
+ * reference device, where it is double. DTYPE_F16 (IEEE binary16) and DTYPE_BF16 (bfloat16) are
+ * ways to store a real: every op computes with reals and rounds what it stores, to nearest, ties to
+ * even. A device states its sizes in Limits.dtype_size. */
+typedef enum DType { DTYPE_REAL, DTYPE_I32, DTYPE_F16, DTYPE_BF16, DTYPE_COUNT } DType;
+
+static inline bool dtype_is_real(DType dtype)
+{
+    return dtype != DTYPE_I32;
+}
+const char *dtype_name(DType dtype); /* "f32", "i32", "f16", "bf16" */
 
 enum { SHAPE_MAX_RANK = 5 };
 

@@ -16,13 +16,13 @@ static wf_status look_at(Diagnosis *d, TensorId id)
 {
     const Plan *plan = d->pass->plan;
     const Tensor *tensor = graph_tensor(d->pass->graph, id);
-    if (tensor->dtype != DTYPE_REAL) return WF_OK;
+    if (!dtype_is_real(tensor->dtype)) return WF_OK;
     Place place = plan->places[id];
-    int64_t n = shape_elements(tensor->shape), size = plan->limits.dtype_size[DTYPE_REAL];
+    int64_t n = shape_elements(tensor->shape), size = plan->limits.dtype_size[tensor->dtype];
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t count = int64_min(CHUNK, n - at);
-        TRY(device_read_doubles(plan->slabs[place.slab], place.offset + at * size, d->values,
-                                count));
+        TRY(device_read_stored(plan->slabs[place.slab], tensor->dtype, place.offset + at * size,
+                               d->values, count));
         for (int64_t i = 0; i < count; i++) {
             if (isfinite(d->values[i])) continue;
             *d->bad = (BadTensor){tensor, at + i, d->values[i]};

@@ -78,7 +78,7 @@ wf_status evaluate_span(Pass *pass, const wf_dataset *data, TokenSpan span, wf_e
 static wf_status check_memory(const wf_model *model, const Pass *pass)
 {
     int64_t available = model->device->limits.total;
-    int64_t values = sequence_bytes(&model->values);
+    int64_t values = sequence_bytes(&model->values) + sequence_bytes(&model->copies.sequence);
     int64_t needed = values + pass_activation_bytes(pass) + pass_input_bytes(pass);
     if (available == 0 || needed <= available) return WF_OK;
     return fail(WF_ERROR_MEMORY,
@@ -95,6 +95,7 @@ static wf_status evaluate_data(Pass *pass, wf_model *model, const wf_dataset *da
     TokenSpan span = data->training < data->count ? dataset_held_out(data) : dataset_whole(data);
     TRY(check_memory(model, pass));
     TRY(pass_allocate(pass, model));
+    TRY(model_ready(model));
     return evaluate_span(pass, data, span, result);
 }
 

@@ -11,9 +11,9 @@ wf_status optimizer_layout(Optimizer *optimizer, const wf_model *model)
     const Layout *layout = &model->layout;
     size_t pages = (size_t)layout->n_pages;
     *optimizer = (Optimizer){0};
-    TRY(sequence_create(layout, limits, "gradients", &optimizer->gradients));
-    TRY(sequence_create(layout, limits, "first moments", &optimizer->first));
-    TRY(sequence_create(layout, limits, "second moments", &optimizer->second));
+    TRY(sequence_create(layout, limits, DTYPE_REAL, "gradients", &optimizer->gradients));
+    TRY(sequence_create(layout, limits, DTYPE_REAL, "first moments", &optimizer->first));
+    TRY(sequence_create(layout, limits, DTYPE_REAL, "second moments", &optimizer->second));
     optimizer->segments = calloc(pages, sizeof *optimizer->segments);
     optimizer->segment_counts = calloc(pages, sizeof *optimizer->segment_counts);
     if (!optimizer->segments || !optimizer->segment_counts)
@@ -47,14 +47,7 @@ static void append_squares(Graph *graph, TensorId x, TensorId norm2, TensorId ba
                  &(NodeParams){.op = OP_SQUARE_SUM, .in = &x, .n_in = 1, .out = out, .n_out = 2});
 }
 
-static TensorId whole_page(Graph *graph, Sequence *sequence, int page)
-{
-    Region *region = &sequence->pages[page];
-    return graph_external(graph, region->name, DTYPE_REAL,
-                          SHAPE(sequence->layout->page_elements[page]), region, 0);
-}
-
-static void build(Optimizer *optimizer, Sequence *values, Tally *tally)
+static void build(Optimizer *optimizer, Sequence *values, Sequence *copies, Tally *tally)
 {
     Graph *graph = optimizer->graph;
     Region *region = &optimizer->region;
@@ -72,7 +65,7 @@ static void build(Optimizer *optimizer, Sequence *values, Tally *tally)
 
     graph_scope(graph, "update");
     for (int page = 0; page < pages; page++)
-        append_squares(graph, whole_page(graph, &optimizer->gradients, page), norm2, bad);
+        append_squares(graph, sequence_page(&optimizer->gradients, graph, page), norm2, bad);
     append_squares(graph, norm2, scratch, bad);
     append_squares(graph, loss, scratch, bad);
     for (int page = 0; page < pages; page++) {
@@ -80,21 +73,23 @@ static void build(Optimizer *optimizer, Sequence *values, Tally *tally)
             graph_external(graph, "segments", DTYPE_I32, SHAPE(optimizer->segment_counts[page], 4),
                            region, optimizer->segments[page]);
         TensorId in[] = {segments, rate, record, norm2, bad};
-        TensorId out[] = {whole_page(graph, values, page),
-                          whole_page(graph, &optimizer->gradients, page),
-                          whole_page(graph, &optimizer->first, page),
-                          whole_page(graph, &optimizer->second, page)};
+        TensorId out[] = {sequence_page(values, graph, page),
+                          sequence_page(&optimizer->gradients, graph, page),
+                          sequence_page(&optimizer->first, graph, page),
+                          sequence_page(&optimizer->second, graph, page)};
         graph_append(graph,
                      &(NodeParams){.op = OP_ADAMW, .in = in, .n_in = 5, .out = out, .n_out = 4});
     }
+    if (copies->pages) copies_append(graph, values, copies);
 }
 
 wf_status optimizer_plan(Optimizer *optimizer, const wf_model *model, Tally *tally)
 {
-    Sequence values = model->values;
+    Sequence values = model->values, copies = model->copies.sequence;
     optimizer->graph = graph_create();
     TRY(graph_status(optimizer->graph));
-    build(optimizer, &values, tally);
+    optimizer->graph->storage = model->storage;
+    build(optimizer, &values, &copies, tally);
     return device_plan_create(model->device, optimizer->graph, &optimizer->plan);
 }
 
@@ -171,6 +166,7 @@ wf_status optimizer_step(Optimizer *optimizer, const OptimizerStep *step, Optimi
         [RECORD_CORRECTION2] = 1 - pow(BETA2, (double)step->step),
         [RECORD_EPSILON] = EPSILON,
         [RECORD_DECAY] = step->decay,
+        [RECORD_SCALE] = step->scale,
     };
     TRY(device_write_doubles(region, optimizer->record, record, RECORD_COUNT));
     TRY(device_write_doubles(region, optimizer->norm2, &zero, 1));
@@ -182,6 +178,6 @@ wf_status optimizer_step(Optimizer *optimizer, const OptimizerStep *step, Optimi
     int32_t bad;
     TRY(device_read_doubles(region, optimizer->norm2, &norm2, 1));
     TRY(device_read_ints(region, optimizer->bad, &bad, 1));
-    *outcome = (OptimizerOutcome){.norm = sqrt(norm2), .all_finite = bad == 0};
+    *outcome = (OptimizerOutcome){.norm = sqrt(norm2) / step->scale, .all_finite = bad == 0};
     return WF_OK;
 }

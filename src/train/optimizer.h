@@ -14,6 +14,7 @@
 typedef struct OptimizerStep {
     int64_t step; /* 1, 2, … */
     double learning_rate, clip, decay;
+    double scale; /* the gradients are this many times too large */
 } OptimizerStep;
 
 typedef struct OptimizerOutcome {

@@ -13,7 +13,7 @@ static void append_loss(Pass *pass, Builder *builder, TensorId hidden)
 {
     Graph *graph = pass->graph;
     Region *sums = &pass->tally.region;
-    TensorId table = builder_parameter(builder, "token_embedding.weight");
+    TensorId table = builder_weight(builder, "token_embedding.weight");
     TensorId in[] = {hidden, table, builder->target, builder->seed};
     TensorId out[] = {
         graph_external(graph, "loss", DTYPE_REAL, SHAPE(1), sums, pass->tally.loss),
@@ -31,17 +31,11 @@ static void append_loss(Pass *pass, Builder *builder, TensorId hidden)
 
 static wf_status build(Pass *pass, const wf_model *model, const PassParams *params)
 {
-    Builder builder = {
-        .graph = pass->graph,
-        .config = model->config,
-        .parameters = &model->parameters,
-        .values = &model->values,
-        .gradients = params->gradients,
-        .inputs = &pass->inputs,
-        .evaluator = params->evaluator,
-        .training = params->gradients != NULL,
-        .recompute = params->gradients && params->recompute,
-    };
+    Builder builder = model_builder(model, pass->graph, &pass->inputs);
+    builder.gradients = params->gradients;
+    builder.evaluator = params->evaluator;
+    builder.training = params->gradients != NULL;
+    builder.recompute = params->gradients && params->recompute;
     TRY(builder_begin(&builder));
     append_loss(pass, &builder, transformer_hidden(&builder));
     wf_status status = graph_status(pass->graph);

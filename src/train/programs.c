@@ -26,6 +26,7 @@ wf_status programs_plan(Programs *programs, const wf_model *model, const Program
         .evaluator = params->evaluator,
         .recompute = params->recompute,
     };
+    programs->weights = sequence_bytes(&model->copies.sequence);
     TRY(pass_plan(&programs->evaluate, model, &pass));
     pass.gradients = &programs->optimizer.gradients;
     TRY(pass_plan(&programs->accumulate, model, &pass));
@@ -36,7 +37,8 @@ void programs_memory(const Programs *programs, MemoryPlan *memory)
 {
     const Optimizer *optimizer = &programs->optimizer;
     *memory = (MemoryPlan){
-        .parameters = sequence_bytes(&optimizer->gradients), /* all four have one layout */
+        /* All four float32 sequences have one layout. */
+        .parameters = sequence_bytes(&optimizer->gradients) + programs->weights,
         .gradients = sequence_bytes(&optimizer->gradients),
         .moments = sequence_bytes(&optimizer->first) + sequence_bytes(&optimizer->second),
         .activations = pass_activation_bytes(&programs->accumulate) +
@@ -130,7 +132,10 @@ static wf_status outline(Device *device, const Config *config, const wf_trainer_
     wf_trainer_params settings;
     TRY(settings_resolve(params, config, &settings));
     TRY(programs_params(&settings, config, plans));
-    return model_outline(device, config, model);
+    TRY(model_outline(device, config, model));
+    wf_status status = model_outline_precision(*model, settings.precision);
+    if (status) wf_model_destroy(*model);
+    return status;
 }
 
 wf_status training_memory(Device *device, const Config *config, const wf_trainer_params *params,

@@ -13,11 +13,12 @@
 typedef struct Programs {
     Pass accumulate, evaluate;
     Optimizer optimizer;
+    int64_t weights; /* bytes of the copies in 16 bits */
 } Programs;
 
 /* Bytes on the device. */
 typedef struct MemoryPlan {
-    int64_t parameters;
+    int64_t parameters; /* their copies in 16 bits included */
     int64_t gradients;
     int64_t moments;     /* AdamW's two */
     int64_t activations; /* of both passes, scratch included */

@@ -44,6 +44,7 @@ static wf_status write_files(const wf_trainer *trainer, const char *folder,
     TrainingState state = {
         .settings = trainer->settings,
         .progress = trainer->progress,
+        .loss_scale = trainer->loss_scale,
         .cursor = trainer->batches->cursor,
         .fingerprint = trainer->data->fingerprint,
     };
@@ -144,6 +145,8 @@ static wf_status load_files(wf_trainer *trainer, const CheckpointPaths *paths)
     TRY(sequences_load(paths->values, &model->parameters, values, 1));
     TRY(sequences_load(paths->optimizer, &model->parameters, moments, 2));
     trainer->progress = state.progress;
+    trainer->loss_scale = state.loss_scale;
+    model_changed(model);
     return WF_OK;
 }
 

@@ -1,6 +1,6 @@
 #include "train/settings.h"
 
-#include "model/builder.h"
+#include "model/model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,7 +13,8 @@ typedef enum SettingKind {
     SETTING_REAL,
     SETTING_FLAG,
     SETTING_SEED, /* 64 bits; a string in JSON, whose integers are signed */
-    SETTING_EVALUATOR
+    SETTING_EVALUATOR,
+    SETTING_PRECISION /* "f32" where a checkpoint lacks it */
 } SettingKind;
 
 typedef struct Setting {
@@ -40,6 +41,7 @@ static const Setting settings_table[] = {
     {"kernel_lr_mult", SETTING_REAL, AT(kernel_lr_mult), 0, false},
     {"seed", SETTING_SEED, AT(seed), 0, false},
     {"evaluator", SETTING_EVALUATOR, AT(evaluator), 0, false},
+    {"precision", SETTING_PRECISION, AT(precision), 0, false},
     {"recompute", SETTING_FLAG, AT(recompute), 0, true}, /* the same bits */
     {"eval_every", SETTING_INTEGER, AT(eval_every), 0, true},
     {"patience", SETTING_INTEGER, AT(patience), 0, true},
@@ -65,7 +67,8 @@ static const char *value_text(const wf_trainer_params *settings, const Setting *
     case SETTING_REAL: snprintf(text, size, "%.17g", *(const double *)field); break;
     case SETTING_FLAG: snprintf(text, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case SETTING_SEED: snprintf(text, size, "%" PRIu64, *(const uint64_t *)field); break;
-    case SETTING_EVALUATOR: snprintf(text, size, "%s", *(const char *const *)field); break;
+    case SETTING_EVALUATOR:
+    case SETTING_PRECISION: snprintf(text, size, "%s", *(const char *const *)field); break;
     }
     return text;
 }
@@ -136,12 +139,15 @@ wf_status settings_resolve(const wf_trainer_params *params, const Config *config
                            wf_trainer_params *out)
 {
     FieldEvaluator evaluator;
+    DType storage;
     wf_trainer_params settings = *params;
     fill_defaults(&settings, config);
     TRY(check_numbers(&settings));
     TRY(check_sizes(&settings, config));
     TRY(model_evaluator(config, settings.evaluator, &evaluator));
+    TRY(model_storage(settings.precision, &storage));
     settings.evaluator = evaluators[evaluator];
+    settings.precision = dtype_name(storage);
     *out = settings;
     return WF_OK;
 }
@@ -194,6 +200,14 @@ static bool evaluator_from_text(const char *text, const char **evaluator)
     return *evaluator != NULL;
 }
 
+static bool precision_from_text(const char *text, const char **precision)
+{
+    DType storage;
+    if (model_storage(text, &storage)) return false;
+    *precision = dtype_name(storage);
+    return true;
+}
+
 static bool value_from_json(const json_t *value, const Setting *setting, wf_trainer_params *out)
 {
     void *field = (char *)out + setting->offset;
@@ -211,6 +225,8 @@ static bool value_from_json(const json_t *value, const Setting *setting, wf_trai
         return json_is_string(value) && seed_from_text(json_string_value(value), field);
     case SETTING_EVALUATOR:
         return json_is_string(value) && evaluator_from_text(json_string_value(value), field);
+    case SETTING_PRECISION:
+        return json_is_string(value) && precision_from_text(json_string_value(value), field);
     }
     return false;
 }
@@ -222,6 +238,10 @@ wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_
         const Setting *setting = &settings_table[i];
         const json_t *value = json_object_get(object, setting->name);
         if (!value && setting->free) continue;
+        if (!value && setting->kind == SETTING_PRECISION) {
+            out->precision = dtype_name(DTYPE_REAL);
+            continue;
+        }
         if (!value || !value_from_json(value, setting, out))
             return fail(WF_ERROR_FORMAT, "%s: settings: %s is %s", file, setting->name,
                         value ? "not a value it can have" : "missing");

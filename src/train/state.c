@@ -1,6 +1,7 @@
 #include "train/state.h"
 
 #include "base/files.h"
+#include "model/model.h"
 #include "train/settings.h"
 
 #include <inttypes.h>
@@ -27,10 +28,11 @@ static json_t *state_to_json(const TrainingState *state)
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, state->fingerprint);
     const wf_progress *progress = &state->progress;
     return json_pack(
-        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:s, s:I, s:I}, s:o}", "format", FORMAT, "step",
-        (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens, "evaluated",
-        (json_int_t)progress->evaluated, "best", "loss", progress->best_loss, "step",
-        (json_int_t)progress->best_step, "since", (json_int_t)progress->since_best, "data",
+        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:o}", "format",
+        FORMAT, "step", (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens,
+        "evaluated", (json_int_t)progress->evaluated, "best", "loss", progress->best_loss, "step",
+        (json_int_t)progress->best_step, "since", (json_int_t)progress->since_best, "loss_scale",
+        "scale", state->loss_scale.scale, "good", (json_int_t)state->loss_scale.good, "data",
         "fingerprint", fingerprint, "epoch", (json_int_t)state->cursor.epoch, "position",
         (json_int_t)state->cursor.position, "settings", settings_to_json(&state->settings));
 }
@@ -77,6 +79,24 @@ static wf_status read_best(const json_t *best, const char *path, wf_progress *pr
     return read_count(best, "step", path, &progress->best_step);
 }
 
+/* Only f16 has one, and earlier versions wrote none. */
+static wf_status read_loss_scale(const json_t *object, const char *path, TrainingState *state)
+{
+    const json_t *scale = json_object_get(object, "scale");
+    DType storage;
+    TRY(model_storage(state->settings.precision, &storage));
+    state->loss_scale = loss_scale_first(storage);
+    if (!object) return WF_OK;
+    int exponent;
+    double value = json_number_value(scale);
+    bool power = isfinite(value) && frexp(value, &exponent) == 0.5 && value >= 1 && value <= 0x1p60;
+    if (!power || (storage != DTYPE_F16 && value != 1))
+        return fail(WF_ERROR_FORMAT, "%s: loss_scale: scale: expected %s, found %g", path,
+                    storage == DTYPE_F16 ? "a power of two from 1 on" : "1", value);
+    state->loss_scale.scale = value;
+    return read_count(object, "good", path, &state->loss_scale.good);
+}
+
 static wf_status read_data(const json_t *data, const char *path, TrainingState *state)
 {
     const char *text = json_string_value(json_object_get(data, "fingerprint"));
@@ -101,6 +121,7 @@ static wf_status state_from_json(const json_t *object, const char *path, Trainin
     TRY(read_best(json_object_get(object, "best"), path, &state->progress));
     TRY(read_data(json_object_get(object, "data"), path, state));
     TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));
+    TRY(read_loss_scale(json_object_get(object, "loss_scale"), path, state));
     state->progress.steps = state->settings.steps;
     state->cursor.seed = state->settings.seed;
     return WF_OK;

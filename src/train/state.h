@@ -3,11 +3,13 @@
 #define TRAIN_STATE_H
 
 #include "data/batches.h"
+#include "train/loss_scale.h"
 #include "wavefield/train.h"
 
 typedef struct TrainingState {
     wf_trainer_params settings; /* resolved */
     wf_progress progress;
+    LossScale loss_scale; /* of training in f16 */
     BatchCursor cursor;
     uint64_t fingerprint; /* of the data */
 } TrainingState;

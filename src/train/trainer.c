@@ -53,7 +53,9 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
     trainer->settings = settings;
     trainer->schedule = settings_schedule(&settings);
     trainer->progress.steps = settings.steps;
-    wf_status status = allocate_batches(trainer);
+    wf_status status = wf_model_set_precision(model, settings.precision);
+    trainer->loss_scale = loss_scale_first(model->storage);
+    if (!status) status = allocate_batches(trainer);
     if (!status) status = allocate_programs(trainer);
     if (status) {
         wf_trainer_destroy(trainer);
@@ -123,7 +125,7 @@ static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro, int64_t ta
         .key = {(uint32_t)(s->seed ^ s->seed >> 32),
                 (uint32_t)((uint64_t)trainer->progress.step * (uint64_t)s->accumulation +
                            (uint64_t)micro)},
-        .seed = 1 / (double)targets,
+        .seed = trainer->loss_scale.scale / (double)targets,
     };
     TRY(token_order(batch.token, n, trainer->model->config->vocab_size, trainer->order));
     return pass_load(&trainer->programs.accumulate, &batch);
@@ -137,7 +139,8 @@ static wf_status clear_gradients(wf_trainer *trainer)
     return WF_OK;
 }
 
-static wf_status run_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
+/* Forward, backward and update, once. */
+static wf_status try_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
                           TallyValues *sum)
 {
     Programs *programs = &trainer->programs;
@@ -154,9 +157,21 @@ static wf_status run_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome
         .learning_rate = schedule_rate(&trainer->schedule, step),
         .clip = trainer->settings.clip,
         .decay = trainer->settings.weight_decay,
+        .scale = trainer->loss_scale.scale,
     };
     TRY(optimizer_step(&programs->optimizer, &update, outcome));
     return tally_read(&programs->accumulate.tally, sum);
+}
+
+/* Where gradients overflow 16 bits the same step is tried again with a smaller scale: a try that
+ * failed has changed nothing. */
+static wf_status run_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
+                          TallyValues *sum)
+{
+    TRY(model_ready(trainer->model));
+    do TRY(try_step(trainer, targets, outcome, sum));
+    while (!outcome->all_finite && loss_scale_overflow(&trainer->loss_scale));
+    return WF_OK;
 }
 
 /* The largest gradient, and the sum of all squares. */
@@ -241,6 +256,8 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
         batches_seek(trainer->batches, before);
         return status;
     }
+    double scale = trainer->loss_scale.scale;
+    loss_scale_good(&trainer->loss_scale, trainer->model->storage);
     trainer->interrupted = false;
     trainer->progress.step++;
     trainer->progress.tokens += targets;
@@ -251,6 +268,7 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
             .accuracy = (double)sum.hits / (double)sum.targets,
             .gradient_norm = outcome.norm,
             .learning_rate = schedule_rate(&trainer->schedule, trainer->progress.step),
+            .loss_scale = scale,
             .tokens = sum.targets,
             .total_tokens = trainer->progress.tokens,
         };
@@ -260,6 +278,7 @@ wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
 wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
 {
     wf_progress *progress = &trainer->progress;
+    TRY(model_ready(trainer->model));
     TRY(evaluate_span(&trainer->programs.evaluate, trainer->data, dataset_held_out(trainer->data),
                       result));
     progress->evaluated = progress->step;

@@ -3,6 +3,7 @@
 #define TRAIN_TRAINER_H
 
 #include "data/batches.h"
+#include "train/loss_scale.h"
 #include "train/programs.h"
 #include "train/schedule.h"
 #include "wavefield/train.h"
@@ -13,6 +14,7 @@ struct wf_trainer {
     wf_trainer_params settings;
     Schedule schedule;
     Programs programs;
+    LossScale loss_scale;
     Batches *batches;
     wf_progress progress;
     bool interrupted;        /* a step failed half-way: gradients may be left over */
