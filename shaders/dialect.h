@@ -219,4 +219,13 @@ typedef unsigned int uint;
         BARRIER();                                                                                 \
     }
 
+/* The same for every `lanes` neighbours, a power of two: their sum is left where the first of them
+ * stands. */
+#define PART_SUM(scratch, lanes)                                                                   \
+    BARRIER();                                                                                     \
+    for (uint half_ = (lanes) / 2u; half_ > 0u; half_ /= 2u) {                                     \
+        if ((LANE & ((lanes) - 1u)) < half_) scratch[LANE] += scratch[LANE + half_];               \
+        BARRIER();                                                                                 \
+    }
+
 #endif

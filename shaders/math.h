@@ -15,6 +15,13 @@ FUNCTION uint is_finite(float x)
     return (BITS(x) & 0x7f800000u) != 0x7f800000u ? 1u : 0u;
 }
 
+/* `value`, or x where that is no number: drivers' min, max and comparisons may lose a NaN, and then
+ * so does a value that was chosen by them. */
+FUNCTION float or_nan(float x, float value)
+{
+    return (BITS(x) & 0x7fffffffu) > 0x7f800000u ? x : value;
+}
+
 /* ---- exponentials ---- */
 
 /* e^r - 1 for |r| ≤ 0.35. */
@@ -50,7 +57,7 @@ FUNCTION float power_of_two(float n)
 FUNCTION float exp_of(float x)
 {
     float n = ln2_units(max(x, -200.0f));
-    return (1.0f + expm1_reduced(ln2_rest(max(x, -200.0f), n))) * power_of_two(n);
+    return or_nan(x, (1.0f + expm1_reduced(ln2_rest(max(x, -200.0f), n))) * power_of_two(n));
 }
 
 /* log(1 + y) for 0 ≤ y ≤ 1: 2·artanh(y/(2+y)). */
@@ -76,6 +83,38 @@ FUNCTION float sigmoid(float x)
 {
     float e = exp_of(-fabs(x));
     return (x >= 0.0f ? 1.0f : e) / (1.0f + e);
+}
+
+/* Its derivative, without the cancellation of s·(1 - s). */
+FUNCTION float sigmoid_slope(float x)
+{
+    float e = exp_of(-fabs(x)), larger = 1.0f / (1.0f + e);
+    return e * larger * larger;
+}
+
+/* (Φ(x), e^(-x²/2)), each within some 8 units in the last place; 0 below the smallest normal float,
+ * the caller keeps NaN. With a = |x|: Φ(-a) = e^(-a²/2)·q·P(s), q = 1/(a+4), s = (a-4)·q. a² is split,
+ * so that its rounding does not reach the exponential. */
+FUNCTION float2 normal_cdf(float x)
+{
+    float a = min(fabs(x), 16.0f);
+    float high = FROM_BITS(BITS(a) & 0xfffff000u), low = a - high;
+    float d = -0.5f * low * (a + high);
+    float e = exp_of(-0.5f * high * high);
+    e *= 1.0f + d * (1.0f + d * (0.5f + d * (1.0f / 6.0f + d * (1.0f / 24.0f))));
+    float q = 1.0f / (a + 4.0f), s = (a - 4.0f) * q;
+    float p = -1.30122310e-4f;
+    p = p * s + 1.79049398e-4f;
+    p = p * s + 1.56336997e-3f;
+    p = p * s - 3.51591905e-3f;
+    p = p * s - 7.52238638e-3f;
+    p = p * s + 6.04054795e-2f;
+    p = p * s - 1.86523846e-1f;
+    p = p * s + 3.87136708e-1f;
+    p = p * s - 6.07896572e-1f;
+    p = p * s + 7.55285139e-1f;
+    float tail = e * q * p;
+    return FLOAT2(x > 0.0f ? 1.0f - tail : tail, e);
 }
 
 /* ---- two-floats: x the value, y what is below its last place ---- */

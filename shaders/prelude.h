@@ -1,3 +1,4 @@
 /* The headers that kernels share, in order. */
 #include "dialect.h"
 #include "math.h"
+#include "cosine.h"

@@ -15,6 +15,25 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_COLUMN_SUM] = lower_column_sum,
     [OP_FIELD] = lower_field,
     [OP_FIELD_BACKWARD] = lower_field_backward,
+
+    [OP_GELU] = lower_gelu,
+    [OP_GELU_BACKWARD] = lower_gelu_backward,
+    [OP_DROPOUT] = lower_dropout,
+    [OP_FEATURE] = lower_feature,
+    [OP_FEATURE_BACKWARD] = lower_feature_backward,
+    [OP_GATE] = lower_gate,
+    [OP_GATE_BACKWARD] = lower_gate_backward,
+    [OP_KEY_NORM] = lower_key_norm,
+    [OP_KEY_NORM_BACKWARD] = lower_key_norm_backward,
+    [OP_FIRST_TOKEN] = lower_first_token,
+    [OP_FIRST_TOKEN_BACKWARD] = lower_first_token_backward,
+    [OP_CAUSAL_MEAN] = lower_causal_mean,
+    [OP_CAUSAL_MEAN_BACKWARD] = lower_causal_mean_backward,
+    [OP_CAUSAL_MEAN_STREAM] = lower_causal_mean_stream,
+    [OP_COSINE] = lower_cosine,
+    [OP_COSINE_BACKWARD] = lower_cosine_backward,
+    [OP_INTERFERE] = lower_interfere,
+    [OP_INTERFERE_BACKWARD] = lower_interfere_backward,
 };
 
 /* ---- what an op's function asks ---- */

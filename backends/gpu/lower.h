@@ -54,6 +54,12 @@ void lower_dispatch(Lowering *lowering, KernelId kernel, Groups groups, const Pl
 /* Groups for kernels that loop over n elements, a thread each, however many groups there are. */
 Groups lower_groups_over(const Lowering *lowering, KernelId kernel, int64_t n);
 
+/* For kernels that give each row of `width` to some neighbouring lanes: how many, a power of two,
+ * so that a lane has about four elements or more; and groups that loop over all rows. */
+uint32_t lower_row_lanes(KernelId kernel, int64_t width);
+Groups lower_groups_over_rows(const Lowering *lowering, KernelId kernel, int64_t rows,
+                              int64_t width);
+
 /* How many slices to cut `rows` into when each slice keeps `groups` groups busy. */
 int64_t lower_slices(const Lowering *lowering, int64_t rows, int64_t groups);
 
@@ -73,5 +79,24 @@ void lower_product(Lowering *lowering);
 void lower_column_sum(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
+
+void lower_gelu(Lowering *lowering);
+void lower_gelu_backward(Lowering *lowering);
+void lower_dropout(Lowering *lowering);
+void lower_feature(Lowering *lowering);
+void lower_feature_backward(Lowering *lowering);
+void lower_gate(Lowering *lowering);
+void lower_gate_backward(Lowering *lowering);
+void lower_key_norm(Lowering *lowering);
+void lower_key_norm_backward(Lowering *lowering);
+void lower_first_token(Lowering *lowering);
+void lower_first_token_backward(Lowering *lowering);
+void lower_causal_mean(Lowering *lowering);
+void lower_causal_mean_backward(Lowering *lowering);
+void lower_causal_mean_stream(Lowering *lowering);
+void lower_cosine(Lowering *lowering);
+void lower_cosine_backward(Lowering *lowering);
+void lower_interfere(Lowering *lowering);
+void lower_interfere_backward(Lowering *lowering);
 
 #endif

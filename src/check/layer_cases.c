@@ -306,8 +306,8 @@ void build_first_token(CaseGraph *graph)
 {
     int64_t batch = size(graph, 0), tokens = size(graph, 1), width = size(graph, 2);
     TensorId x = case_input(graph, "x", SHAPE(batch, tokens, width), fill_normal);
-    TensorId y = case_output(graph, "y", SHAPE(batch, width), 1);
-    case_node(graph, OP_FIRST_TOKEN, no_params, CASE_IDS(x), CASE_IDS(y), 0);
+    TensorId y = first_output(graph, "y", SHAPE(batch, width), 1);
+    case_node(graph, OP_FIRST_TOKEN, no_params, CASE_IDS(x), CASE_IDS(y), accumulate_bits(graph));
 }
 
 void build_first_token_backward(CaseGraph *graph)
@@ -346,8 +346,8 @@ void build_cosine(CaseGraph *graph)
     TensorId a = case_input(graph, "a", SHAPE(rows, width), fill_normal);
     TensorId b = case_input(graph, "b", SHAPE(rows, width), fill_normal);
     if (rows > 1) zero_row(graph, b, rows / 2, width);
-    TensorId s = case_output(graph, "s", SHAPE(rows), width);
-    case_node(graph, OP_COSINE, no_params, CASE_IDS(a, b), CASE_IDS(s), 0);
+    TensorId s = first_output(graph, "s", SHAPE(rows), width);
+    case_node(graph, OP_COSINE, no_params, CASE_IDS(a, b), CASE_IDS(s), accumulate_bits(graph));
 }
 
 void build_cosine_backward(CaseGraph *graph)
@@ -370,8 +370,9 @@ void build_interfere(CaseGraph *graph)
     TensorId g = case_input(graph, "g", SHAPE(rows, width), fill_of(graph));
     TensorId s = case_input(graph, "s", SHAPE(rows), fill_angle);
     TensorId temperature = case_input(graph, "temperature", SHAPE(1), fill_normal);
-    TensorId y = case_output(graph, "y", SHAPE(rows, width), 1);
-    case_node(graph, OP_INTERFERE, no_params, CASE_IDS(x, c, g, s, temperature), CASE_IDS(y), 0);
+    TensorId y = first_output(graph, "y", SHAPE(rows, width), 1);
+    case_node(graph, OP_INTERFERE, no_params, CASE_IDS(x, c, g, s, temperature), CASE_IDS(y),
+              accumulate_bits(graph));
 }
 
 void build_interfere_backward(CaseGraph *graph)
