@@ -1,7 +1,7 @@
 /* A GPU backend against the double reference, through real plans: test_gpu_ops vulkan|opencl.
  *
  * Device 0 of the backend. Exit code 77, a skip, where this build or machine has none. */
-#include "tests/support.h"
+#include "tests/op_builders.h"
 
 #include "check/case.h"
 #include "check/check.h"
@@ -18,8 +18,11 @@ static Device *gpu;
 
 static bool in_slice(const char *name)
 {
-    static const char *const slice[] = {"fill",      "copy",    "add",
-                                        "layernorm", "product", "column_sum"};
+    static const char *const slice[] = {
+        "fill",       "copy",        "add",         "layernorm", "product",
+        "column_sum", "gelu",        "dropout",     "feature",   "gate",
+        "key_norm",   "first_token", "causal_mean", "cosine",    "interfere",
+    };
     for (size_t i = 0; i < sizeof slice / sizeof *slice; i++)
         if (!strncmp(name, slice[i], strlen(slice[i]))) return true;
     return (!strncmp(name, "field ", 6) || !strncmp(name, "field_backward ", 15)) &&
@@ -456,6 +459,104 @@ static void long_transforms_are_right(void **state)
                false);
 }
 
+/* ---- ops of rows and elements, beyond what the cases show ---- */
+
+static const OpCase row_ops[] = {
+    {OP_GELU, {301}},
+    {OP_DROPOUT, {301}},
+    {OP_FEATURE, {301}},
+    {OP_GATE, {301}},
+    {OP_KEY_NORM, {19, 21}},
+    {OP_FIRST_TOKEN, {3, 5, 7}},
+    {OP_CAUSAL_MEAN, {2, 67, 5}},
+    {OP_CAUSAL_MEAN_STREAM, {2, 67, 5, 9}},
+    {OP_COSINE, {19, 21}},
+    {OP_INTERFERE, {19, 21}},
+};
+enum { ROW_OPS = sizeof row_ops / sizeof *row_ops };
+
+/* The backward op; false: it has none. */
+static bool backward_of(const OneOp *forward, OneOp *backward)
+{
+    int of_input[NODE_MAX_OUT];
+    if (forward->op == OP_CAUSAL_MEAN_STREAM) return false;
+    OneOpResult result = test_run(test_device(true), forward);
+    *backward = op_backward(forward, &result, of_input);
+    return true;
+}
+
+/* A NaN in the middle of each input in turn reaches what it reaches in double, and nothing else. */
+static void expect_same_nan(OneOp *op)
+{
+    for (int k = 0; k < op->n_in; k++) {
+        if (op->in[k].dtype != DTYPE_REAL) continue;
+        double *value = &op->in[k].value[operand_elements(&op->in[k]) / 2], before = *value;
+        *value = (double)NAN;
+        OneOpResult got = test_run(gpu, op), expected = test_run(test_device(true), op);
+        for (int j = 0; j < op->n_out; j++)
+            for (int64_t i = 0; i < operand_elements(&op->out[j]); i++)
+                if (isnan(got.out[j][i]) != isnan(expected.out[j][i]))
+                    fail_msg("op %d: input %d is NaN, output %d has %g at %lld, not %g",
+                             (int)op->op, k, j, got.out[j][i], (long long)i, expected.out[j][i]);
+        *value = before;
+    }
+}
+
+static void a_nan_is_kept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROW_OPS; i++) {
+        OneOp forward = op_build(row_ops[i]), backward;
+        expect_same_nan(&forward);
+        if (backward_of(&forward, &backward)) expect_same_nan(&backward);
+    }
+}
+
+static void outputs_may_stand_on_inputs(void **state)
+{
+    (void)state;
+    static const Op ops[] = {OP_COPY, OP_ADD, OP_GELU, OP_DROPOUT, OP_FEATURE, OP_GATE};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        OneOp op = op_build((OpCase){ops[i], {3001}}), backward;
+        op.in_place = true;
+        expect_same("in place", &op, FIELD_SCAN, 4);
+        if (ops[i] != OP_GELU) continue;
+        assert_true(backward_of(&op, &backward));
+        backward.in_place = true;
+        expect_same("gelu backward in place", &backward, FIELD_SCAN, 4);
+    }
+}
+
+static void gradients_may_be_unwanted(void **state)
+{
+    (void)state;
+    OneOp forward = op_build((OpCase){OP_FEATURE, {301}}), backward;
+    for (int k = 0; k < 2; k++) {
+        assert_true(backward_of(&forward, &backward));
+        backward.out[k].absent = true;
+        OneOpResult got = test_run(gpu, &backward);
+        OneOpResult expected = test_run(test_device(true), &backward);
+        test_close("feature backward", got.out[1 - k], expected.out[1 - k], 301, 4, false);
+    }
+}
+
+/* The means of numbers that are all near 4 stay within an element's bound, however many. */
+static void long_means_do_not_drift(void **state)
+{
+    (void)state;
+    enum { LONG = 20011 };
+    const OpCase cases[] = {{OP_CAUSAL_MEAN, {1, LONG, 3}},
+                            {OP_CAUSAL_MEAN_STREAM, {2, LONG, 3, 70001}}};
+    for (int i = 0; i < 2; i++) {
+        OneOp op = op_build(cases[i]), backward;
+        for (int64_t k = 0; k < operand_elements(&op.in[0]); k++)
+            op.in[0].value[k] = (double)(float)(op.in[0].value[k] + 4);
+        expect_same("long mean", &op, FIELD_SCAN, 1);
+        if (backward_of(&op, &backward))
+            expect_same("long mean backward", &backward, FIELD_SCAN, 1);
+    }
+}
+
 /* ---- refusals ---- */
 
 static void what_is_missing_is_said(void **state)
@@ -541,6 +642,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(long_scans_do_not_drift, test_release),
         cmocka_unit_test_teardown(small_norms_are_exact, test_release),
         cmocka_unit_test_teardown(long_transforms_are_right, test_release),
+        cmocka_unit_test_teardown(a_nan_is_kept, test_release),
+        cmocka_unit_test_teardown(outputs_may_stand_on_inputs, test_release),
+        cmocka_unit_test_teardown(gradients_may_be_unwanted, test_release),
+        cmocka_unit_test_teardown(long_means_do_not_drift, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
     };

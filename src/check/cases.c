@@ -173,7 +173,7 @@ const CheckCase check_cases[] = {
     ROW(INTERFERE_BACKWARD, build_interfere_backward, 1, 1),
     ROW(INTERFERE_BACKWARD, build_interfere_backward, 29, 131),
     ROW_WITH(CASE_WIDE, INTERFERE_BACKWARD, build_interfere_backward, 7, 31),
-    ROW(INTERFERE_BACKWARD, build_interfere_backward, 1031, 67),
+    ROW(INTERFERE_BACKWARD, build_interfere_backward, 259, 67),
     ROW_WITH(CASE_ACCUMULATE, INTERFERE_BACKWARD, build_interfere_backward, 67, 19),
 
     ROW(HEAD_LOSS, build_head_loss, 1, 1, 2),

@@ -384,7 +384,7 @@ void build_interfere_backward(CaseGraph *graph)
     TensorId s = case_input(graph, "s", SHAPE(rows), fill_angle);
     TensorId temperature = case_input(graph, "temperature", SHAPE(1), fill_normal);
     TensorId dc = first_output(graph, "dc", SHAPE(rows, width), 1);
-    TensorId dg = case_output(graph, "dg", SHAPE(rows, width), 1);
+    TensorId dg = case_output(graph, "dg", SHAPE(rows, width), 4); /* a product of four values */
     TensorId ds = case_output(graph, "ds", SHAPE(rows), width);
     TensorId dtemperature = case_in_out(graph, "dtemperature", SHAPE(1), fill_normal, rows * width);
     case_node(graph, OP_INTERFERE_BACKWARD, no_params, CASE_IDS(dy, c, g, s, temperature),
