@@ -27,7 +27,7 @@ BODY
                 if (arg.backward != 0u) i = count - 1u - i;
                 value[k] = LOAD(x, base + (first + i) * arg.width);
             }
-            UNROLL for (uint k = 0u; k < 4u; k++) {
+            for (uint k = 0u; k < 4u; k++) {
                 if (t + k < count) {
                     uint i = first + (arg.backward != 0u ? count - 1u - (t + k) : t + k);
                     float share = 1.0f / TO_FLOAT(before + i + 1u);

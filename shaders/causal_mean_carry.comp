@@ -18,7 +18,7 @@ BODY
                 if (arg.backward != 0u) c = arg.chunks - 1u - c;
                 next[k] = AT(carry, base + c * arg.width);
             }
-            UNROLL for (uint k = 0u; k < 8u; k++) {
+            for (uint k = 0u; k < 8u; k++) {
                 uint c = arg.backward != 0u ? arg.chunks - 1u - t - k : t + k;
                 if (t + k < arg.chunks) {
                     AT(carry, base + c * arg.width) = state;

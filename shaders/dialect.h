@@ -27,7 +27,8 @@
  *
  * FMA asks for a contracted product and sum. PRECISE before a variable forbids GLSL to contract what
  * it is made of; the other languages never do so by themselves. UNROLL before a loop of constant
- * length keeps the arrays it indexes in registers. */
+ * length keeps the arrays it indexes in registers; nothing PRECISE may stand in such a loop, for the
+ * optimiser of SPIR-V copies it without that mark. */
 #ifndef DIALECT_H
 #define DIALECT_H
 
