@@ -8,6 +8,7 @@
 #include "field/geometry.h"
 #include "graph/autodiff.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -485,6 +486,39 @@ static bool backward_of(const OneOp *forward, OneOp *backward)
     return true;
 }
 
+/* Each element to its own last places, however small. */
+static void expect_digits(OneOp *op, int k)
+{
+    double *got = test_run(gpu, op).out[k], *expected = test_run(test_device(true), op).out[k];
+    for (int64_t i = 0; i < operand_elements(&op->out[k]); i++)
+        if (!(fabs(got[i] - expected[i]) <= 16 * (double)FLT_EPSILON * fabs(expected[i])))
+            fail_msg("op %d at %g: %.9g, not %.9g", (int)op->op, op->in[op->n_in - 1].value[i],
+                     got[i], expected[i]);
+}
+
+/* from, …, to in equal steps. */
+static void sweep(Operand *operand, double from, double to)
+{
+    int64_t n = operand_elements(operand);
+    for (int64_t i = 0; i < n; i++)
+        operand->value[i] = (double)(float)(from + (to - from) * (double)i / (double)(n - 1));
+}
+
+static void tails_keep_their_digits(void **state)
+{
+    (void)state;
+    const int64_t n = 4001;
+    OneOp gelu = op_build((OpCase){OP_GELU, {n}}), gate = op_build((OpCase){OP_GATE, {n}}), slope;
+    sweep(&gelu.in[0], -12.5, 12.5);
+    expect_digits(&gelu, 0);
+    sweep(&gate.in[0], 1, 1);
+    sweep(&gate.in[1], -85, 85);
+    expect_digits(&gate, 0);
+    assert_true(backward_of(&gate, &slope));
+    sweep(&slope.in[0], 1, 1);
+    expect_digits(&slope, 1);
+}
+
 /* A NaN in the middle of each input in turn reaches what it reaches in double, and nothing else. */
 static void expect_same_nan(OneOp *op)
 {
@@ -648,6 +682,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(long_scans_do_not_drift, test_release),
         cmocka_unit_test_teardown(small_norms_are_exact, test_release),
         cmocka_unit_test_teardown(long_transforms_are_right, test_release),
+        cmocka_unit_test_teardown(tails_keep_their_digits, test_release),
         cmocka_unit_test_teardown(a_nan_is_kept, test_release),
         cmocka_unit_test_teardown(outputs_may_stand_on_inputs, test_release),
         cmocka_unit_test_teardown(gradients_may_be_unwanted, test_release),

@@ -55,10 +55,13 @@ void lower_dispatch(Lowering *lowering, KernelId kernel, Groups groups, const Pl
 Groups lower_groups_over(const Lowering *lowering, KernelId kernel, int64_t n);
 
 /* For kernels that give each row of `width` to some neighbouring lanes: how many, a power of two,
- * so that a lane has about four elements or more; and groups that loop over all rows. */
+ * so that a lane has about four elements; groups that loop over all rows; and the dispatch of one
+ * whose scalars are as key_norm's, of so many operations an element. */
 uint32_t lower_row_lanes(KernelId kernel, int64_t width);
 Groups lower_groups_over_rows(const Lowering *lowering, KernelId kernel, int64_t rows,
                               int64_t width);
+void lower_rows(Lowering *lowering, KernelId kernel, Shape shape, const Place *buffers,
+                int n_buffers, double operations);
 
 /* How many slices to cut `rows` into when each slice keeps `groups` groups busy. */
 int64_t lower_slices(const Lowering *lowering, int64_t rows, int64_t groups);

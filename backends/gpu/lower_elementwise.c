@@ -5,71 +5,60 @@
 
 #include <math.h>
 
-static int64_t elements(const Lowering *l)
+/* A kernel of one element at a time, of so many operations each; scalars as gelu has. */
+static void each_element(Lowering *l, KernelId kernel, const Place *buffers, int n_buffers,
+                         double operations)
 {
-    return shape_elements(lower_in_shape(l, 0));
+    int64_t n = shape_elements(lower_in_shape(l, 0));
+    lower_dispatch(l, kernel, lower_groups_over(l, kernel, n), buffers, n_buffers,
+                   SCALARS(gelu, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)),
+                   operations * (double)n);
 }
 
 void lower_gelu(Lowering *l)
 {
-    int64_t n = elements(l);
-    lower_dispatch(l, KERNEL_GELU, lower_groups_over(l, KERNEL_GELU, n),
-                   BUFFERS(lower_in(l, 0), lower_out(l, 0)),
-                   SCALARS(gelu, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)),
-                   50.0 * (double)n);
+    each_element(l, KERNEL_GELU, BUFFERS(lower_in(l, 0), lower_out(l, 0)), 50);
 }
 
 void lower_gelu_backward(Lowering *l)
 {
-    int64_t n = elements(l);
-    lower_dispatch(l, KERNEL_GELU_BACKWARD, lower_groups_over(l, KERNEL_GELU_BACKWARD, n),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
-                   SCALARS(gelu_backward, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)),
-                   50.0 * (double)n);
+    each_element(l, KERNEL_GELU_BACKWARD, BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
+                 50);
 }
 
 void lower_feature(Lowering *l)
 {
-    int64_t n = elements(l);
-    lower_dispatch(l, KERNEL_FEATURE, lower_groups_over(l, KERNEL_FEATURE, n),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
-                   SCALARS(feature, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)), 0);
+    each_element(l, KERNEL_FEATURE, BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)), 3);
 }
 
 void lower_feature_backward(Lowering *l)
 {
-    int64_t n = elements(l);
+    int64_t n = shape_elements(lower_in_shape(l, 0));
     lower_dispatch(
         l, KERNEL_FEATURE_BACKWARD, lower_groups_over(l, KERNEL_FEATURE_BACKWARD, n),
         BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0), lower_out(l, 1)),
         SCALARS(feature_backward, .n = (uint32_t)n, .has_dp = lower_has_out(l, 0),
                 .has_dv = lower_has_out(l, 1), .accumulate = lower_accumulates(l, 0)),
-        0);
+        4.0 * (double)n);
 }
 
 void lower_gate(Lowering *l)
 {
-    int64_t n = elements(l);
-    lower_dispatch(l, KERNEL_GATE, lower_groups_over(l, KERNEL_GATE, n),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
-                   SCALARS(gate, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)),
-                   30.0 * (double)n);
+    each_element(l, KERNEL_GATE, BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)), 30);
 }
 
 void lower_gate_backward(Lowering *l)
 {
-    int64_t n = elements(l);
-    lower_dispatch(
-        l, KERNEL_GATE_BACKWARD, lower_groups_over(l, KERNEL_GATE_BACKWARD, n),
+    each_element(
+        l, KERNEL_GATE_BACKWARD,
         BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0), lower_out(l, 1)),
-        SCALARS(gate_backward, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)),
-        60.0 * (double)n);
+        60);
 }
 
 /* Fewer than 2^31 elements (lower_dispatch), so the counter's upper word is 0. */
 void lower_dropout(Lowering *l)
 {
-    int64_t n = elements(l);
+    int64_t n = shape_elements(lower_in_shape(l, 0));
     double p = (double)l->node->params.dropout.p;
     lower_dispatch(l, KERNEL_DROPOUT, lower_groups_over(l, KERNEL_DROPOUT, n),
                    BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),

@@ -81,26 +81,17 @@ void lower_causal_mean_stream(Lowering *l)
 /* The floor: both operands read once. */
 void lower_cosine(Lowering *l)
 {
-    int64_t rows = shape_rows(lower_in_shape(l, 0)), width = shape_width(lower_in_shape(l, 0));
-    lower_dispatch(l, KERNEL_COSINE, lower_groups_over_rows(l, KERNEL_COSINE, rows, width),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
-                   SCALARS(cosine, .rows = (uint32_t)rows, .width = (uint32_t)width,
-                           .lanes = lower_row_lanes(KERNEL_COSINE, width),
-                           .accumulate = lower_accumulates(l, 0)),
-                   6.0 * (double)(rows * width));
+    lower_rows(l, KERNEL_COSINE, lower_in_shape(l, 0),
+               BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)), 6);
 }
 
 /* The floor, four moves of R·W: a and b are read again while the cache holds the row. */
 void lower_cosine_backward(Lowering *l)
 {
-    int64_t rows = shape_rows(lower_in_shape(l, 1)), width = shape_width(lower_in_shape(l, 1));
-    lower_dispatch(
-        l, KERNEL_COSINE_BACKWARD, lower_groups_over_rows(l, KERNEL_COSINE_BACKWARD, rows, width),
+    lower_rows(
+        l, KERNEL_COSINE_BACKWARD, lower_in_shape(l, 1),
         BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0), lower_out(l, 1)),
-        SCALARS(cosine_backward, .rows = (uint32_t)rows, .width = (uint32_t)width,
-                .lanes = lower_row_lanes(KERNEL_COSINE_BACKWARD, width),
-                .accumulate = lower_accumulates(l, 0)),
-        12.0 * (double)(rows * width));
+        12);
 }
 
 /* ---- the gated sum ---- */

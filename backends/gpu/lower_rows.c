@@ -14,30 +14,31 @@ Groups lower_groups_over_rows(const Lowering *l, KernelId kernel, int64_t rows, 
     return GROUPS(int64_min(ceil_div(rows, each), l->limits->groups[0]), 1, 1);
 }
 
+void lower_rows(Lowering *l, KernelId kernel, Shape shape, const Place *buffers, int n_buffers,
+                double operations)
+{
+    int64_t rows = shape_rows(shape), width = shape_width(shape);
+    lower_dispatch(l, kernel, lower_groups_over_rows(l, kernel, rows, width), buffers, n_buffers,
+                   SCALARS(key_norm, .rows = (uint32_t)rows, .width = (uint32_t)width,
+                           .lanes = lower_row_lanes(kernel, width),
+                           .accumulate = lower_accumulates(l, 0)),
+                   operations * (double)(rows * width));
+}
+
 /* The floor, three moves of R·d: k is squared as it is read, v scaled. */
 void lower_key_norm(Lowering *l)
 {
-    int64_t rows = shape_rows(lower_in_shape(l, 0)), width = shape_width(lower_in_shape(l, 0));
-    lower_dispatch(l, KERNEL_KEY_NORM, lower_groups_over_rows(l, KERNEL_KEY_NORM, rows, width),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)),
-                   SCALARS(key_norm, .rows = (uint32_t)rows, .width = (uint32_t)width,
-                           .lanes = lower_row_lanes(KERNEL_KEY_NORM, width),
-                           .accumulate = lower_accumulates(l, 0)),
-                   3.0 * (double)(rows * width));
+    lower_rows(l, KERNEL_KEY_NORM, lower_in_shape(l, 0),
+               BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_out(l, 0)), 3);
 }
 
 /* The floor, five moves of R·d: k and du are read again while the cache holds the row. */
 void lower_key_norm_backward(Lowering *l)
 {
-    int64_t rows = shape_rows(lower_in_shape(l, 1)), width = shape_width(lower_in_shape(l, 1));
-    lower_dispatch(
-        l, KERNEL_KEY_NORM_BACKWARD,
-        lower_groups_over_rows(l, KERNEL_KEY_NORM_BACKWARD, rows, width),
+    lower_rows(
+        l, KERNEL_KEY_NORM_BACKWARD, lower_in_shape(l, 1),
         BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0), lower_out(l, 1)),
-        SCALARS(key_norm_backward, .rows = (uint32_t)rows, .width = (uint32_t)width,
-                .lanes = lower_row_lanes(KERNEL_KEY_NORM_BACKWARD, width),
-                .accumulate = lower_accumulates(l, 0)),
-        6.0 * (double)(rows * width));
+        6);
 }
 
 /* The floor: a token of each sample, read and written. */
