@@ -89,7 +89,7 @@ static wf_status create(ModelCase *this, Outputs *outputs)
     const Config *c = this->model->config;
     draw_tokens(this, c->vocab_size);
     int64_t layer = 4 * c->embedding_dim + c->ffn_dim + c->field_size;
-    outputs->roundings = 8 * c->num_layers;
+    outputs->roundings = 16 * c->num_layers; /* forward and back */
     this->reduction = 2 * (c->num_layers * layer + c->vocab_size) + ROWS;
 
     const Layout *layout = &this->model->layout;

@@ -16,7 +16,7 @@ typedef struct Outputs {
     Output *items;
     int count, capacity;
     int64_t roundings; /* results stored one after the other on the longest way to an output */
-    double seconds; /* median of a run; 0: not timed */
+    double seconds;    /* median of a run; 0: not timed */
 } Outputs;
 
 /* Appends one with room for its values, which the caller fills. */
