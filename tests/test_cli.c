@@ -54,6 +54,17 @@ static void write_data(void)
     assert_int_equal(fclose(file), 0);
 }
 
+static int count_text(const char *name, const char *text)
+{
+    char line[256];
+    FILE *file = fopen(IN_FOLDER(name), "r");
+    int count = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) count += strstr(line, text) != NULL;
+    fclose(file);
+    return count;
+}
+
 static int set_up(void **state)
 {
     if (folder_set_up(state)) return -1;
@@ -137,6 +148,32 @@ static void help_names_every_option(void **state)
 }
 
 /* ---- errors a user meets ---- */
+
+/* Output that goes nowhere fails; that of a stream which was closed never ends up in a file. */
+static void lost_output_is_a_failure(void **state)
+{
+    (void)state;
+    if (access("/dev/full", W_OK)) skip();
+    const char *const commands[] = {"--help", "--version", "info --help", "info --config demo",
+                                    "devices"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        assert_int_equal(wavefield("%s > /dev/full", commands[i]), 1);
+        assert_says("standard output");
+        assert_int_equal(wavefield("%s > /dev/null", commands[i]), 0);
+    }
+    assert_int_equal(wavefield("info > /dev/full"), 2);
+    assert_int_equal(wavefield("train " TINY
+                               "--data data.txt --device cpu --steps 4 --batch-size 2 "
+                               "--out quiet --log-every 1 >&- 2>&-"),
+                     0);
+    assert_int_equal(count_text("quiet/metrics.jsonl", "\"step\":"), 5);
+    assert_int_equal(count_text("quiet/metrics.jsonl", "parameters"), 0);
+    assert_int_equal(
+        wavefield("generate --model quiet --prompt owl --max-tokens 4 --device cpu > /dev/full"),
+        1);
+    assert_says("the text cannot be printed: No space left on device");
+    assert_null(strstr(output, "asked to stop"));
+}
 
 static void devices_are_listed(void **state)
 {
@@ -230,17 +267,6 @@ static double logits_difference(const char *a, const char *b, int64_t rows)
     free(values[1]);
     assert_true(squares > 0);
     return largest / sqrt(squares / (double)n);
-}
-
-static int count_text(const char *name, const char *text)
-{
-    char line[256];
-    FILE *file = fopen(IN_FOLDER(name), "r");
-    int count = 0;
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file)) count += strstr(line, text) != NULL;
-    fclose(file);
-    return count;
 }
 
 #define TRAIN "train " TINY "--data data.txt --device cpu --steps 12 --batch-size 4 --save-every 6 "
@@ -721,6 +747,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_errors_exit_2_and_name_the_nearest),
         cmocka_unit_test(help_names_every_option),
+        cmocka_unit_test(lost_output_is_a_failure),
         cmocka_unit_test(devices_are_listed),
         cmocka_unit_test(configuration_errors_name_the_key),
         cmocka_unit_test(data_errors_name_the_file),

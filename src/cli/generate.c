@@ -2,7 +2,9 @@
 #include "wavefield/generate.h"
 #include "cli/common.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct GenerateValues {
     const char *model, *prompt, *device, *precision;
@@ -10,14 +12,19 @@ typedef struct GenerateValues {
     double temperature, top_p, repetition_penalty;
 } GenerateValues;
 
+/* Notes in *context why the text cannot be printed. */
 static int emit(void *context, const char *text, size_t length)
 {
-    (void)context;
-    return fwrite(text, 1, length, stdout) < length || fflush(stdout) != 0;
+    int *error = context;
+    errno = 0;
+    bool printed = fwrite(text, 1, length, stdout) == length && fflush(stdout) == 0;
+    *error = errno;
+    return !printed;
 }
 
 static wf_status generate_with(wf_model *model, const GenerateValues *v)
 {
+    int error = 0;
     fputs(v->prompt, stdout);
     wf_status status = wf_generate(
         model, wf_generate_params(.prompt = v->prompt, .max_tokens = v->max_tokens,
@@ -27,7 +34,9 @@ static wf_status generate_with(wf_model *model, const GenerateValues *v)
                                               .repetition_penalty = v->repetition_penalty,
                                               .repetition_window = (int)v->repetition_window,
                                               .seed = (uint64_t)v->seed},
-                                  .emit = emit));
+                                  .emit = emit, .context = &error));
+    if (status == WF_ERROR_INTERRUPTED)
+        return fail(WF_ERROR_IO, "the text cannot be printed: %s", strerror(error));
     putchar('\n');
     return status;
 }

@@ -1,12 +1,14 @@
 /* wavefield COMMAND [options]: exit status 0, 1 for a failure, 2 for a command line that is wrong.
- */
+ * What cannot be printed is a failure too. */
 #include "backends/backend.h"
 #include "base/text.h"
 #include "cli/common.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int print_help(void)
 {
@@ -46,7 +48,27 @@ static int unknown_command(const char *name)
     return usage_error(NULL, "no command \"%s\"", name);
 }
 
-int main(int n_words, char **words)
+/* The next file opened would take the number of a standard stream that is closed, and get what is
+ * printed: such a stream is /dev/null instead. */
+static void hold_streams(void)
+{
+    int file;
+    do file = open("/dev/null", O_RDWR);
+    while (file >= 0 && file <= STDERR_FILENO);
+    if (file >= 0) close(file);
+}
+
+/* The exit status, unless what was printed did not arrive. */
+static int close_output(int exit_status)
+{
+    bool failed = ferror(stdout) != 0;
+    failed |= fflush(stdout) != 0;
+    if (!failed || exit_status) return exit_status;
+    fputs("wavefield: the standard output cannot be written\n", stderr);
+    return EXIT_FAILURE;
+}
+
+static int run(int n_words, char **words)
 {
     if (n_words < 2) return usage_error(NULL, "a command is needed");
     const char *name = words[1];
@@ -55,4 +77,10 @@ int main(int n_words, char **words)
     if (!strcmp(name, "--version")) return print_version();
     const Subcommand *command = find_command(name);
     return command ? command_run(command, n_words - 2, words + 2) : unknown_command(name);
+}
+
+int main(int n_words, char **words)
+{
+    hold_streams();
+    return close_output(run(n_words, words));
 }
