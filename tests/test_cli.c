@@ -732,6 +732,21 @@ static void a_diverging_run_names_the_step(void **state)
     assert_says("step ");
 }
 
+/* Far off course, the loss is finite and its exponential is not. */
+static void an_infinite_perplexity_is_null_in_json(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("train " TINY "embedding_dim=256 num_layers=1 "
+                               "interference_interval=0 --data data.txt --device cpu --steps 1 "
+                               "--batch-size 4 --warmup 0 --learning-rate 5 "
+                               "--min-learning-rate 5 --out far"),
+                     0);
+    assert_says("perplexity inf");
+    assert_int_equal(count_text("far/metrics.jsonl", "\"held_out_perplexity\":null"), 1);
+    assert_int_equal(wavefield("eval --model far --data data.txt --device cpu --json"), 0);
+    assert_says("\"perplexity\": null");
+}
+
 static void check_fails_where_a_device_is_wrong_or_asked_for_nothing(void **state)
 {
     (void)state;
@@ -766,6 +781,7 @@ int main(void)
         cmocka_unit_test(the_best_checkpoint_is_a_model),
         cmocka_unit_test(patience_ends_a_run_wherever_it_is_resumed),
         cmocka_unit_test(a_diverging_run_names_the_step),
+        cmocka_unit_test(an_infinite_perplexity_is_null_in_json),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
     };
     return cmocka_run_group_tests_name("cli", tests, set_up, folder_tear_down);

@@ -1,9 +1,9 @@
 /* wavefield eval: how well a model predicts a text. */
 #include "cli/common.h"
 #include "cli/data.h"
+#include "cli/metrics.h"
 #include "wavefield/train.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,9 +16,9 @@ typedef struct EvalValues {
 
 static wf_status print_json(const wf_evaluation *e)
 {
-    json_t *root = json_pack("{s:f, s:f, s:f, s:f, s:I}", "loss", e->loss, "perplexity",
-                             e->perplexity, "accuracy", e->accuracy, "bits_per_byte",
-                             e->bits_per_byte, "tokens", (json_int_t)e->tokens);
+    json_t *root = json_pack("{s:f, s:o, s:f, s:f, s:I}", "loss", e->loss, "perplexity",
+                             metrics_number(e->perplexity), "accuracy", e->accuracy,
+                             "bits_per_byte", e->bits_per_byte, "tokens", (json_int_t)e->tokens);
     char *text = root ? json_dumps(root, JSON_REAL_PRECISION(12)) : NULL;
     if (text) puts(text);
     bool printed = text != NULL;

@@ -4,7 +4,7 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +72,11 @@ void metrics_close(Metrics *metrics)
     free(metrics);
 }
 
+json_t *metrics_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 /* Takes the object. */
 static wf_status append(Metrics *metrics, json_t *line)
 {
@@ -103,9 +108,9 @@ wf_status metrics_step(Metrics *metrics, const wf_step_stats *s, double seconds)
 wf_status metrics_evaluation(Metrics *metrics, const wf_progress *at, const wf_evaluation *e)
 {
     return append(metrics,
-                  json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)at->step,
-                            "held_out_loss", e->loss, "held_out_perplexity", e->perplexity,
-                            "held_out_accuracy", e->accuracy, "held_out_bits_per_byte",
-                            e->bits_per_byte, "held_out_tokens", (json_int_t)e->tokens,
-                            "total_tokens", (json_int_t)at->tokens));
+                  json_pack("{s:I, s:f, s:o, s:f, s:f, s:I, s:I}", "step", (json_int_t)at->step,
+                            "held_out_loss", e->loss, "held_out_perplexity",
+                            metrics_number(e->perplexity), "held_out_accuracy", e->accuracy,
+                            "held_out_bits_per_byte", e->bits_per_byte, "held_out_tokens",
+                            (json_int_t)e->tokens, "total_tokens", (json_int_t)at->tokens));
 }

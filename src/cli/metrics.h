@@ -2,12 +2,15 @@
  *
  * Both have step and total_tokens (trained on so far). A step has loss, accuracy, gradient_norm,
  * learning_rate, tokens (of the step) and seconds (it took); an evaluation held_out_loss,
- * _perplexity, _accuracy, _bits_per_byte (0: unknown) and _tokens. */
+ * _perplexity (null where no double holds it), _accuracy, _bits_per_byte (0: unknown) and
+ * _tokens. */
 #ifndef CLI_METRICS_H
 #define CLI_METRICS_H
 
 #include "base/status.h"
 #include "wavefield/train.h"
+
+#include <jansson.h>
 
 typedef struct Metrics Metrics;
 
@@ -18,5 +21,8 @@ void metrics_close(Metrics *metrics); /* NULL is allowed */
 wf_status metrics_step(Metrics *metrics, const wf_step_stats *stats, double seconds);
 wf_status metrics_evaluation(Metrics *metrics, const wf_progress *at,
                              const wf_evaluation *evaluation);
+
+/* A number, or null where it is infinite, for which JSON has no form. */
+json_t *metrics_number(double value);
 
 #endif
