@@ -309,6 +309,24 @@ static void a_model_trains_evaluates_and_generates(void **state)
     assert_says("parameters");
 }
 
+/* 2^32 + 1 is not 1. */
+static void counts_beyond_an_int_stay_large(void **state)
+{
+    (void)state;
+    const char *generate = "generate --model model --prompt 'the owl' --device cpu --max-tokens 20 "
+                           "--temperature 2 --top-p 1";
+    static char all[sizeof output];
+    assert_int_equal(wavefield("%s", generate), 0);
+    strcpy(all, output);
+    assert_int_equal(wavefield("%s --top-k 4294967297", generate), 0);
+    assert_string_equal(all, output);
+    assert_int_equal(
+        wavefield("%s --repetition-penalty 2 --repetition-window 4294967297", generate), 1);
+    assert_says("repetition_window");
+    assert_int_equal(wavefield(TRAIN "--out hoard --keep 4294967297"), 0);
+    assert_int_equal(access(IN_FOLDER("hoard/step-00000006"), F_OK), 0);
+}
+
 static void a_transformer_trains_and_is_causal(void **state)
 {
     (void)state;
@@ -767,6 +785,7 @@ int main(void)
         cmocka_unit_test(configuration_errors_name_the_key),
         cmocka_unit_test(data_errors_name_the_file),
         cmocka_unit_test(a_model_trains_evaluates_and_generates),
+        cmocka_unit_test(counts_beyond_an_int_stay_large),
         cmocka_unit_test(a_transformer_trains_and_is_causal),
         cmocka_unit_test(logits_agree_however_they_are_computed),
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),

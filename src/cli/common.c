@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "wavefield/train.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,11 @@ wf_status config_open(const char *preset_or_file, const TextList *set, wf_config
         return fail_within(status, "--set");
     }
     return WF_OK;
+}
+
+int count_int(int64_t count)
+{
+    return count < INT_MAX ? (int)count : INT_MAX;
 }
 
 int64_t config_integer(const wf_config *config, const char *key)

@@ -45,6 +45,9 @@ int finish(const char *command, wf_status status);
 /* A preset or file, with its changes. */
 wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out);
 
+/* The count, or the largest int where that is less. */
+int count_int(int64_t count);
+
 /* A whole-numbered key of a configuration. */
 int64_t config_integer(const wf_config *config, const char *key);
 

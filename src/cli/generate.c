@@ -29,10 +29,10 @@ static wf_status generate_with(wf_model *model, const GenerateValues *v)
     wf_status status = wf_generate(
         model, wf_generate_params(.prompt = v->prompt, .max_tokens = v->max_tokens,
                                   .sampler = {.temperature = v->temperature,
-                                              .top_k = (int)v->top_k,
+                                              .top_k = count_int(v->top_k),
                                               .top_p = v->top_p,
                                               .repetition_penalty = v->repetition_penalty,
-                                              .repetition_window = (int)v->repetition_window,
+                                              .repetition_window = count_int(v->repetition_window),
                                               .seed = (uint64_t)v->seed},
                                   .emit = emit, .context = &error));
     if (status == WF_ERROR_INTERRUPTED)

@@ -267,7 +267,7 @@ static wf_status run_steps(TrainRun *run)
         if (stop_asked) break;
         TRY(evaluate_if_due(run));
         if (!wf_trainer_done(run->trainer) && is_due(stats.step, v->save_every))
-            TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
+            TRY(wf_trainer_save(run->trainer, v->out, count_int(v->keep)));
     }
     return WF_OK;
 }
@@ -289,7 +289,7 @@ static wf_status finish_run(TrainRun *run)
     if (wf_trainer_done(run->trainer))
         TRY(evaluate_if_due(run)); /* where the last step was told to stop */
     wf_trainer_progress(run->trainer, &progress);
-    TRY(wf_trainer_save(run->trainer, v->out, (int)v->keep));
+    TRY(wf_trainer_save(run->trainer, v->out, count_int(v->keep)));
     if (!wf_trainer_done(run->trainer)) {
         printf("stopped after step %lld and saved in %s; --resume continues\n",
                (long long)progress.step, v->out);
