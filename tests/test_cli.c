@@ -34,12 +34,17 @@ static int wavefield(const char *format, ...)
     return folder_run(line);
 }
 
-static void write_file(const char *name, const char *text)
+static void write_bytes(const char *name, const char *bytes, size_t size)
 {
     FILE *file = fopen(IN_FOLDER(name), "w");
     assert_non_null(file);
-    fputs(text, file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    write_bytes(name, text, strlen(text));
 }
 
 /* About 9 KB of sentences that are alike and not the same. */
@@ -362,6 +367,9 @@ static void logits_agree_however_they_are_computed(void **state)
     assert_says("99999");
     assert_int_equal(wavefield("logits --model model --tokens 1,two --out x --device cpu"), 1);
     assert_says("\"two\"");
+    write_bytes("cut", "5,9\0,2,7", 8);
+    assert_int_equal(wavefield("logits --model model --tokens-file cut --out x --device cpu"), 1);
+    assert_says("cut: byte 3 is 0");
 }
 
 static void a_resumed_run_equals_an_unbroken_one(void **state)

@@ -49,7 +49,10 @@ static wf_status tokens_read(const LogitsValues *v, TokenList *out)
     char *text;
     size_t size;
     TRY(file_read(v->tokens_file, most, &text, &size));
-    wf_status status = tokens_parse(text, v->tokens_file, out);
+    wf_status status = strlen(text) == size
+                           ? tokens_parse(text, v->tokens_file, out)
+                           : fail(WF_ERROR_FORMAT, "%s: byte %zu is 0: not a text of tokens",
+                                  v->tokens_file, strlen(text));
     free(text);
     return status;
 }
