@@ -422,6 +422,21 @@ static void assert_usable(const char *model, const char *tokenizer_file)
     assert_int_equal(system(line), 0);
 }
 
+/* One that was converted, say, has no checkpoint beside it. */
+static void a_model_is_not_written_over(void **state)
+{
+    (void)state;
+    char line[512];
+    snprintf(line, sizeof line,
+             "cd %s && mkdir theirs && cp model/config.json model/model.safetensors theirs",
+             folder);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(wavefield(TRAIN "--seed 3 --out theirs"), 1);
+    assert_says("theirs/model.safetensors is a model");
+    assert_same_file("model/model.safetensors", "theirs/model.safetensors");
+    assert_int_equal(access(IN_FOLDER("theirs/metrics.jsonl"), F_OK), -1);
+}
+
 static void subword_tokenizers_serve_a_model(void **state)
 {
     (void)state;
@@ -797,6 +812,7 @@ int main(void)
         cmocka_unit_test(a_transformer_trains_and_is_causal),
         cmocka_unit_test(logits_agree_however_they_are_computed),
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
+        cmocka_unit_test(a_model_is_not_written_over),
         cmocka_unit_test(subword_tokenizers_serve_a_model),
         cmocka_unit_test(a_tokenizer_json_serves_a_model),
         cmocka_unit_test(a_signal_saves_and_ends),

@@ -1,5 +1,6 @@
 /* wavefield train: a model from text. */
 #include "base/clock.h"
+#include "base/files.h"
 #include "cli/common.h"
 #include "cli/data.h"
 #include "cli/metrics.h"
@@ -138,6 +139,19 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->patience >= 0) settings->patience = v->patience;
 }
 
+/* A model that no run of ours can continue from stays where it is. */
+static wf_status check_no_model(const char *out)
+{
+    char *path = path_join(out, "model.safetensors");
+    if (!path) return fail(WF_ERROR_MEMORY, "out of memory for a path");
+    wf_status status = WF_OK;
+    if (file_exists(path))
+        status = fail(WF_ERROR_ARGUMENT,
+                      "%s is a model, which this run would write over: choose another --out", path);
+    free(path);
+    return status;
+}
+
 static wf_status begin_new(TrainRun *run)
 {
     char newest[4096];
@@ -148,6 +162,7 @@ static wf_status begin_new(TrainRun *run)
                     "%s is a checkpoint of an earlier run: continue it with --resume, or choose "
                     "another --out",
                     newest);
+    TRY(check_no_model(run->values->out));
     return create_model(run);
 }
 
