@@ -105,11 +105,18 @@ static void usage_errors_exit_2_and_name_the_nearest(void **state)
     assert_int_equal(wavefield("train --data data.txt --out x"), 2);
     assert_says("--config");
     assert_int_equal(wavefield("info"), 2);
+    /* a variable of the shell that is not set */
+    assert_int_equal(wavefield("tokenize --tokenizer byte --data data.txt --out ''"), 2);
+    assert_says("--out expects DIR, found \"\"");
+    assert_int_equal(wavefield("eval --model= --data data.txt"), 2);
+    assert_int_equal(wavefield("eval --model x --data data.txt ''"), 2);
 }
 
 static void help_names_every_option(void **state)
 {
     (void)state;
+    assert_int_equal(wavefield("generate --help"), 0);
+    assert_null(strstr(output, "(default: )"));
     assert_int_equal(wavefield("--help"), 0);
     const char *commands[] = {"devices",  "info",   "tokenize", "train", "eval",
                               "generate", "logits", "check",    "bench", "plot"};

@@ -71,6 +71,9 @@ static int option_read(const Subcommand *command, const Option *option, const ch
 {
     void *value = option_value(option, values);
     bool read = true;
+    if (text && !*text && option->names != NAMES_NOTHING)
+        return usage_error(command->name, "--%s expects %s, found \"\"", option->name,
+                           option->argument);
     switch (option->kind) {
     case OPTION_FLAG: *(bool *)value = true; break;
     case OPTION_TEXT: *(const char **)value = text; break;
@@ -252,7 +255,8 @@ void option_text(const Option *option, Text *text)
     for (int i = 0; words && words[i]; i++) /* auto, scan or fft: */
         text_append(text, "%s%s", words[i], !words[i + 1] ? ": " : words[i + 2] ? ", " : " or ");
     text_append(text, "%s", option->help);
-    if (option->fallback) text_append(text, " (default: %s)", option->fallback);
+    if (option->fallback && *option->fallback)
+        text_append(text, " (default: %s)", option->fallback);
 }
 
 static void option_help(const Option *option)
