@@ -77,6 +77,18 @@ def write_safetensors(path, tensors):
             file.write(ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size()))
 
 
+def read_json(path):
+    """The object of a JSON file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except ValueError as error:
+        raise Refusal(f"{path}: {error}") from error
+    if not isinstance(value, dict):
+        raise Refusal(f"{path}: expected a JSON object")
+    return value
+
+
 @contextlib.contextmanager
 def replacing(path):
     """A name to write to; what stands there replaces `path` at the end, whole or not at all."""
@@ -249,7 +261,8 @@ def complete(state, given, where):
             raise Refusal(f"{where}: unknown key \"{key}\"; known are {', '.join(KEYS)}")
     for key, value in found.items():
         free = key == "max_seq_len" or key == "interference_interval" and modules == 0
-        if key in given and given[key] != value and not free:
+        same = key in given and type(given[key]) is type(value) and given[key] == value
+        if key in given and not same and not free:
             raise Refusal(f"{where}: {key} is {json.dumps(given[key])}, the tensors say "
                           f"{json.dumps(value)}")
     known = {**found, **given}
@@ -284,6 +297,18 @@ def check_mixing(state, config, given):
                       "\"cross_dim\": false in CONFIG.json")
 
 
+def is_dropout(value):
+    return type(value) in (int, float) and 0 <= value <= 0.99
+
+
+def is_switch(value):
+    return type(value) is bool
+
+
+def is_note(value):
+    return type(value) is str and len(value.encode()) <= 31
+
+
 def check_values(config, modules, where):
     layers, every = config["num_layers"], config["interference_interval"]
     least = {"field_size": 2, "max_seq_len": 1, "interference_interval": 0}
@@ -291,6 +316,13 @@ def check_values(config, modules, where):
         if type(config[key]) is not int or config[key] < value:
             raise Refusal(f"{where}: {key}: expected an integer from {value} on, found "
                           f"{json.dumps(config[key])}")
+    expected = {"dropout": ("a number from 0 to 0.99", is_dropout),
+                "residual_scale": ("true or false", is_switch),
+                "allow_leaky_geometry": ("true or false", is_switch),
+                "tokenizer": ("a text of up to 31 bytes", is_note)}
+    for key, (words, fits) in expected.items():
+        if not fits(config[key]):
+            raise Refusal(f"{where}: {key}: expected {words}, found {json.dumps(config[key])}")
     if config["embedding_dim"] % config["num_heads"]:
         raise Refusal(f"embedding_dim {config['embedding_dim']} is not a multiple of num_heads "
                       f"{config['num_heads']}")
@@ -361,10 +393,7 @@ def take_parameters(state, config):
 def to_wavefield(checkpoint, config_path, folder, note=print):
     state = load_checkpoint(checkpoint)
     refuse_foreign(state)
-    with open(config_path, encoding="utf-8") as file:
-        given = json.load(file)
-    if not isinstance(given, dict):
-        raise Refusal(f"{config_path}: expected a JSON object")
+    given = read_json(config_path)
     config = complete(state, given, config_path)
     settle_geometry(config, note)
     parameters = take_parameters(state, config)
@@ -384,8 +413,7 @@ def to_wavefield(checkpoint, config_path, folder, note=print):
 
 def read_model(folder):
     """config.json and the tensors of a model folder."""
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-        config = {**DEFAULTS, **json.load(file)}
+    config = {**DEFAULTS, **read_json(os.path.join(folder, "config.json"))}
     refuse_attention(config, f"{folder}: config.json")
     config.setdefault("kernel_norm", "l1")
     missing = [key for key in KEYS if key not in config]
@@ -442,8 +470,11 @@ def to_pytorch(folder, path, tokens=None, note=print):
         for layer in range(config["num_layers"]):
             state[f"layers.{layer}.attention.cross_dim.weight"] = torch.eye(width)
     state.update(published_buffers(config, tokens))
-    with replacing(path) as part:
-        torch.save(state, part)
+    try:
+        with replacing(path) as part, open(part, "wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # how PyTorch says that the disk is full
+        raise Refusal(f"{path}: {error}") from error
     note(f"{path}: for load_state_dict(strict=True) of\n{construction(config, tokens)}")
 
 
@@ -468,7 +499,7 @@ def main():
             to_wavefield(words.checkpoint, words.config, words.folder)
         else:
             to_pytorch(words.folder, words.path, words.max_seq_len)
-    except (Refusal, OSError, json.JSONDecodeError) as error:
+    except (Refusal, OSError) as error:
         sys.exit(f"pytorch.py: {error}")
 
 

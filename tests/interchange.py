@@ -329,6 +329,19 @@ class Interchange(unittest.TestCase):
 
     # ---- refusals ----
 
+    def test_files_that_cannot_be_read_or_written_are_named(self):
+        given = self.path("given.json")
+        torch.save(random_model(V4).state_dict(), self.path("checkpoint.pt"))
+        for content in (b"{", b"\xff", b"[]"):
+            with open(given, "wb") as file:
+                file.write(content)
+            with self.assertRaisesRegex(interchange.Refusal, "given.json: "):
+                interchange.to_wavefield(self.path("checkpoint.pt"), given, self.path("refused"))
+        self.convert(random_model(V4).state_dict(), V4)
+        with self.assertRaises(OSError):
+            interchange.to_pytorch(self.path("model"), self.path("nowhere", "out.pt"),
+                                   note=self.notes.append)
+
     def test_other_lines_are_refused_by_name(self):
         state = random_model(V4).state_dict()
         for name, reason in (
@@ -374,6 +387,13 @@ class Interchange(unittest.TestCase):
         self.expect_refusal(bare, {**V4, "field_size": "wide"}, "field_size", "integer from 2")
         self.expect_refusal(bare, {**V4, "max_seq_len": True}, "max_seq_len", "true")
         self.expect_refusal(bare, {**V4, "mixer": "attention"}, "mixer", "not converted")
+        # what `wavefield` would refuse to load
+        self.expect_refusal(bare, {**V4, "num_layers": 3.0}, "num_layers is 3.0", "say 3")
+        self.expect_refusal(bare, {**V4, "cross_dim": 1}, "cross_dim is 1", "say true")
+        for key, value in (("dropout", 7), ("dropout", float("nan")), ("dropout", True),
+                           ("tokenizer", 7), ("tokenizer", "\u00e9" * 16),
+                           ("residual_scale", 1), ("allow_leaky_geometry", "yes")):
+            self.expect_refusal(bare, {**V4, key: value}, f"given.json: {key}: expected")
         self.expect_refusal({"weights": bare}, V4, "no state dict", "found weights")
         self.expect_refusal([1, 2], V4, "no state dict", "list")
         self.expect_refusal({**bare, "module." + name: bare[name]}, V4, "twice")
