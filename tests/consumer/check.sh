@@ -138,6 +138,11 @@ names) # a program may use each of our internal names for something of its own
     ;;
 layout) # what lies where, of which component, and that it works after the move
     [ -f "$DOC/LICENSE" ] || die "no LICENSE"
+    grep -oh -e 'examples/[a-z_]*\.[a-z]*' -e 'images/[a-z]*\.[a-z]*' "$DOC/README.md" \
+        "$DOC"/docs/*.md | sort -u >"$WORK/named"
+    while read -r name; do
+        [ -f "$DOC/$name" ] || [ -f "$DOC/docs/$name" ] || die "no $name, which the pages name"
+    done <"$WORK/named"
     "$BIN/wavefield" --version | grep -q '^backends:.* cpu' || die "no backends in --version"
     if [ "$MANUAL" = TRUE ]; then
         "$BIN/wavefield" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$WORK/commands"
