@@ -444,6 +444,42 @@ static void a_model_is_not_written_over(void **state)
     assert_int_equal(access(IN_FOLDER("theirs/metrics.jsonl"), F_OK), -1);
 }
 
+/* Overwrites a tensor's first element with NaN. */
+static void poison(const char *path, const char *name)
+{
+    SafeTensors *tensors;
+    unsigned char length[8];
+    const float nan = NAN;
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fread(length, 1, 8, file), 8);
+    long start = 8 + (long)(length[0] | length[1] << 8 | length[2] << 16);
+    assert_int_equal(safetensors_open(path, &tensors), WF_OK);
+    const FileTensor *first = safetensors_at(tensors, 0), *tensor = safetensors_find(tensors, name);
+    assert_non_null(tensor);
+    long offset = (long)((const char *)tensor->data - (const char *)first->data);
+    safetensors_close(tensors);
+    assert_int_equal(fseek(file, start + offset, SEEK_SET), 0);
+    assert_int_equal(fwrite(&nan, sizeof nan, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* NaN is NaN whatever comes later: that proves nothing. */
+static void a_model_of_nan_is_not_called_causal(void **state)
+{
+    (void)state;
+    char line[256];
+    snprintf(line, sizeof line, "cp -r %s/model %s/poisoned", folder, folder);
+    assert_int_equal(system(line), 0);
+    poison(IN_FOLDER("poisoned/model.safetensors"), "norm.bias");
+    assert_int_equal(wavefield("check --model poisoned --device cpu --json poisoned.json"), 1);
+    assert_says("1 ok, 4 failed"); /* the geometry is as it was */
+    assert_says("the logits of token 0 are not finite");
+    assert_int_equal(count_text("poisoned.json", "\"error\": null"), 4);
+    assert_int_equal(wavefield("generate --model poisoned --prompt owl --device cpu"), 1);
+    assert_int_equal(wavefield("eval --model poisoned --data data.txt --device cpu"), 1);
+}
+
 static void subword_tokenizers_serve_a_model(void **state)
 {
     (void)state;
@@ -820,6 +856,7 @@ int main(void)
         cmocka_unit_test(logits_agree_however_they_are_computed),
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
         cmocka_unit_test(a_model_is_not_written_over),
+        cmocka_unit_test(a_model_of_nan_is_not_called_causal),
         cmocka_unit_test(subword_tokenizers_serve_a_model),
         cmocka_unit_test(a_tokenizer_json_serves_a_model),
         cmocka_unit_test(a_signal_saves_and_ends),

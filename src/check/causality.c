@@ -68,6 +68,16 @@ static int64_t largest_change(const Probe *probe, int64_t j, double *error)
     return worst;
 }
 
+/* Logits that are no numbers are equal to the bit too, whatever they depend on. */
+static wf_status check_finite(const Probe *probe)
+{
+    for (int64_t i = 0; i < probe->tokens * probe->vocabulary; i++)
+        if (!isfinite(probe->base[i]))
+            return fail(WF_ERROR_NUMERIC, "the logits of token %lld are not finite",
+                        (long long)(i / probe->vocabulary));
+    return WF_OK;
+}
+
 /* Positions whose token is changed: the second, the last, and some in between. */
 static int positions(int64_t tokens, int64_t *out)
 {
@@ -85,6 +95,9 @@ static wf_status probe_run(const Probe *probe, double bound, CheckResult *result
     int n = positions(probe->tokens, at);
     TRY(probe_logits(probe, probe->base));
     result->bound = bound;
+    result->error = HUGE_VAL;
+    TRY(check_finite(probe));
+    result->error = 0;
     snprintf(detail, size, "%d changed tokens in %lld, all earlier logits %s", n,
              (long long)probe->tokens, bound > 0 ? "within the bound" : "bit-equal");
     for (int i = 0; i < n; i++) {
