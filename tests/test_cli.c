@@ -478,6 +478,11 @@ static void a_model_of_nan_is_not_called_causal(void **state)
     assert_int_equal(count_text("poisoned.json", "\"error\": null"), 4);
     assert_int_equal(wavefield("generate --model poisoned --prompt owl --device cpu"), 1);
     assert_int_equal(wavefield("eval --model poisoned --data data.txt --device cpu"), 1);
+
+    /* nor is a configuration that cannot be read another one's */
+    write_file("poisoned/config.json", "{");
+    assert_int_equal(wavefield("info --model poisoned --device cpu"), 1);
+    assert_says("poisoned/config.json: line");
 }
 
 static void subword_tokenizers_serve_a_model(void **state)

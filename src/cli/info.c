@@ -1,4 +1,5 @@
 /* wavefield info: what a model is, and what it needs. */
+#include "base/files.h"
 #include "cli/common.h"
 #include "model/builder.h"
 #include "model/flops.h"
@@ -7,6 +8,7 @@
 #include "wavefield/train.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct InfoValues {
     const char *model, *config, *device, *evaluator, *precision;
@@ -18,10 +20,13 @@ typedef struct InfoValues {
 /* Of a model folder, or of the newest checkpoint in a training folder. */
 static wf_status folder_config(const char *folder, const TextList *set, wf_config **out)
 {
-    char newest[4096];
-    if (!config_open(folder, set, out)) return WF_OK;
-    if (wf_checkpoint_latest(folder, newest, sizeof newest)) return config_open(folder, set, out);
-    return config_open(newest, set, out);
+    char *config = path_join(folder, "config.json"), newest[4096];
+    if (!config) return fail(WF_ERROR_MEMORY, "out of memory for a path");
+    bool finished = file_exists(config);
+    free(config);
+    if (!finished && !wf_checkpoint_latest(folder, newest, sizeof newest))
+        return config_open(newest, set, out);
+    return config_open(folder, set, out);
 }
 
 /* Names of a layer's mixer, where it is not the usual one. */
