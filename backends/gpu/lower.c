@@ -34,6 +34,12 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_COSINE_BACKWARD] = lower_cosine_backward,
     [OP_INTERFERE] = lower_interfere,
     [OP_INTERFERE_BACKWARD] = lower_interfere_backward,
+
+    [OP_EMBED] = lower_embed,
+    [OP_EMBED_BACKWARD] = lower_embed_backward,
+    [OP_HEAD_LOSS] = lower_head_loss,
+    [OP_SQUARE_SUM] = lower_square_sum,
+    [OP_ADAMW] = lower_adamw,
 };
 
 /* ---- what an op's function asks ---- */
@@ -93,7 +99,13 @@ Place lower_scratch(Lowering *l, int64_t bytes)
         place.offset += l->plan->workspace[l->index].offset;
     }
     l->scratch += round_up(bytes, int64_max(256, l->limits->alignment));
+    l->workspace = int64_max(l->workspace, l->scratch);
     return place;
+}
+
+void lower_release(Lowering *l, int64_t scratch)
+{
+    l->scratch = scratch;
 }
 
 Place lower_part(Place place, int64_t offset, int64_t size)
@@ -212,7 +224,7 @@ int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *n
 {
     Lowering l = {.graph = graph, .node = node, .limits = limits};
     if (ops[node->op]) lower_node(&l);
-    return l.scratch;
+    return l.workspace;
 }
 
 wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list)
@@ -233,10 +245,10 @@ wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list)
         if (l.refusal)
             return fail(WF_ERROR_UNSUPPORTED, "%s: %s: %s", node->scope, op_rule(node->op)->name,
                         l.refusal);
-        if (l.scratch > plan->workspace[n].size)
+        if (l.workspace > plan->workspace[n].size)
             return fail(WF_ERROR_ARGUMENT,
                         "%s: %s needs %lld bytes of workspace, the plan has %lld", node->scope,
-                        op_rule(node->op)->name, (long long)l.scratch,
+                        op_rule(node->op)->name, (long long)l.workspace,
                         (long long)plan->workspace[n].size);
     }
     return hazards_derive(&list->commands);

@@ -15,6 +15,7 @@ typedef struct Lowering {
     GpuList *list;       /* NULL: only measure */
     int index;           /* of the node */
     int64_t scratch;     /* bytes of workspace handed out */
+    int64_t workspace;   /* the most they have been */
     const char *refusal; /* why the node cannot run, or NULL */
     wf_status status;
 } Lowering;
@@ -35,6 +36,8 @@ uint32_t lower_accumulates(const Lowering *lowering, int k);
 Place lower_in(const Lowering *lowering, int k);
 Place lower_out(const Lowering *lowering, int k);
 Place lower_scratch(Lowering *lowering, int64_t bytes);
+/* What was handed out since `scratch` was this much may be handed out again. */
+void lower_release(Lowering *lowering, int64_t scratch);
 /* The bytes of `place` from `offset` on. */
 Place lower_part(Place place, int64_t offset, int64_t size);
 
@@ -72,6 +75,13 @@ void lower_transform(Lowering *lowering, const Transform *transform);
 void lower_sum_slices(Lowering *lowering, Place partial, Place y, int64_t items, int64_t slices,
                       int64_t width, uint32_t accumulate);
 
+/* c = op(a)·op(b) + bias as `product` says, or added onto c; a bias of size 0 is none. */
+typedef struct ProductPlaces {
+    Place a, b, bias, c;
+} ProductPlaces;
+void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
+                    uint32_t accumulate);
+
 /* The ops (lower_*.c). */
 void lower_fill(Lowering *lowering);
 void lower_copy(Lowering *lowering);
@@ -82,6 +92,11 @@ void lower_product(Lowering *lowering);
 void lower_column_sum(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
+void lower_embed(Lowering *lowering);
+void lower_embed_backward(Lowering *lowering);
+void lower_head_loss(Lowering *lowering);
+void lower_square_sum(Lowering *lowering);
+void lower_adamw(Lowering *lowering);
 
 void lower_gelu(Lowering *lowering);
 void lower_gelu_backward(Lowering *lowering);

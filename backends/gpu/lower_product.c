@@ -30,22 +30,21 @@ static int64_t choose_splits(const GpuLimits *limits, int64_t tiles, int64_t blo
     return ceil_div(blocks, ceil_div(blocks, splits)); /* none empty */
 }
 
-void lower_product(Lowering *l)
+void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *places,
+                    uint32_t accumulate)
 {
-    const ProductParams *p = &l->node->params.product;
     int64_t items = p->sum_batch ? p->batch : 1, results = p->sum_batch ? 1 : p->batch;
     Tile tile = choose_tile(l->limits, p, results);
     int64_t tiles_x = ceil_div(p->cols, tile.cols), tiles_y = ceil_div(p->rows, tile.rows);
     int64_t blocks = ceil_div(p->inner, tile.depth) * items;
     int64_t splits = choose_splits(l->limits, tiles_x * tiles_y * results, blocks);
 
-    uint32_t has_bias = lower_has_in(l, 2), accumulate = lower_accumulates(l, 0);
+    uint32_t has_bias = places->bias.size > 0;
     bool direct = splits == 1;
     int64_t size = p->rows * p->cols;
-    Place c = lower_out(l, 0), bias = lower_in(l, 2);
-    Place partial = direct ? c : lower_scratch(l, 4 * results * splits * size);
+    Place partial = direct ? places->c : lower_scratch(l, 4 * results * splits * size);
     lower_dispatch(l, tile.kernel, GROUPS(tiles_x, tiles_y, results * splits),
-                   BUFFERS(lower_in(l, 0), lower_in(l, 1), direct ? bias : (Place){0}, partial),
+                   BUFFERS(places->a, places->b, direct ? places->bias : (Place){0}, partial),
                    SCALARS(product_4x4, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
                            .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,
                            .inner_a = p->trans_a ? (uint32_t)p->ld_a : 1,
@@ -60,11 +59,17 @@ void lower_product(Lowering *l)
                    2.0 * (double)p->batch * (double)size * (double)p->inner);
     if (direct) return;
     lower_dispatch(l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, results * size),
-                   BUFFERS(partial, bias, c),
+                   BUFFERS(partial, places->bias, places->c),
                    SCALARS(product_sum, .items = (uint32_t)results, .rows = (uint32_t)p->rows,
                            .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
                            .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
                            .stride_bias = (uint32_t)p->stride_bias, .has_bias = has_bias,
                            .accumulate = accumulate),
                    0);
+}
+
+void lower_product(Lowering *l)
+{
+    const ProductPlaces places = {lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0)};
+    lower_multiply(l, &l->node->params.product, &places, lower_accumulates(l, 0));
 }

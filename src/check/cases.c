@@ -46,6 +46,8 @@ const CheckCase check_cases[] = {
     ROW(EMBED_BACKWARD, build_embed_backward, 1, 1, 1, 1),
     ROW(EMBED_BACKWARD, build_embed_backward, 3, 11, 29, 17),
     ROW(EMBED_BACKWARD, build_embed_backward, 2, 131, 65, 257),
+    ROW(EMBED_BACKWARD, build_embed_backward, 5, 211, 67, 1),
+    ROW(EMBED_BACKWARD, build_embed_backward, 3, 300, 33, 3),
 
     ROW(LAYERNORM, build_layernorm, 1, 5),
     ROW(LAYERNORM, build_layernorm, 7, 13),
@@ -180,14 +182,18 @@ const CheckCase check_cases[] = {
     ROW(HEAD_LOSS, build_head_loss, 7, 13, 31),
     ROW(HEAD_LOSS, build_head_loss, 131, 64, 257),
     ROW(HEAD_LOSS, build_head_loss, 5, 7, 2003),
+    ROW(HEAD_LOSS, build_head_loss, 260, 3, 70001),
     ROW_WITH(CASE_WIDE, HEAD_LOSS, build_head_loss, 13, 5, 67),
     ROW_WITH(CASE_NO_GRADIENT, HEAD_LOSS, build_head_loss, 33, 17, 129),
 
     ROW(SQUARE_SUM, build_square_sum, 1),
     ROW(SQUARE_SUM, build_square_sum, 10007),
+    ROW(SQUARE_SUM, build_square_sum, 300007),
     ROW_WITH(CASE_BAD, SQUARE_SUM, build_square_sum, 1009),
     ROW(ADAMW, build_adamw, 1, 1),
     ROW(ADAMW, build_adamw, 1009, 5),
+    ROW(ADAMW, build_adamw, 10007, 301),
+    ROW(ADAMW, build_adamw, 70001, 7),
     ROW_WITH(CASE_BAD, ADAMW, build_adamw, 131, 3),
 
     MODEL("3.5", SCAN, 0),

@@ -1,0 +1,88 @@
+/* Lowering of the output head: product with the table, softmax and cross-entropy, and gradients, a
+ * chunk of rows at a time. */
+#include "backends/gpu/lower.h"
+
+enum {
+    CHUNK_BYTES = 64 << 20, /* of logits, unless that leaves fewer rows than the next: */
+    CHUNK_ROWS = 256        /* with fewer the table is read for too little work */
+};
+
+typedef struct Head {
+    int64_t rows, width, vocabulary, chunk;
+    Place logits, loss, hit; /* of a chunk; of all rows */
+} Head;
+
+/* Whole tiles of the product where there are enough rows. */
+static int64_t chunk_rows(int64_t rows, int64_t vocabulary)
+{
+    int64_t chunk = CHUNK_BYTES / (4 * vocabulary) / CHUNK_ROWS * CHUNK_ROWS;
+    return int64_min(rows, int64_max(chunk, CHUNK_ROWS));
+}
+
+/* Rows first … of a place that holds `all` of them. */
+static Place part_of_rows(Place place, int64_t all, int64_t first, int64_t rows)
+{
+    int64_t row = place.size / all;
+    return lower_part(place, first * row, rows * row);
+}
+
+/* C [rows, cols] = op(A)·op(B) of packed operands. */
+static void multiply(Lowering *l, int64_t rows, int64_t cols, int64_t inner, bool trans_a,
+                     bool trans_b, ProductPlaces places, uint32_t accumulate)
+{
+    const ProductParams product = {.batch = 1,
+                                   .rows = rows,
+                                   .cols = cols,
+                                   .inner = inner,
+                                   .trans_a = trans_a,
+                                   .trans_b = trans_b,
+                                   .ld_a = trans_a ? rows : inner,
+                                   .ld_b = trans_b ? inner : cols,
+                                   .ld_c = cols};
+    lower_multiply(l, &product, &places, accumulate);
+}
+
+static void lower_chunk(Lowering *l, const Head *head, int64_t first, int64_t rows)
+{
+    int64_t scratch = l->scratch, width = head->width, vocabulary = head->vocabulary;
+    Place h = part_of_rows(lower_in(l, 0), head->rows, first, rows), table = lower_in(l, 1);
+    Place logits = lower_part(head->logits, 0, 4 * rows * vocabulary);
+    bool gradient = lower_has_out(l, 2) || lower_has_out(l, 3);
+    multiply(l, rows, vocabulary, width, false, true, (ProductPlaces){h, table, {0}, logits}, 0);
+    lower_dispatch(l, KERNEL_HEAD_SOFTMAX, GROUPS(int64_min(rows, l->limits->groups[0]), 1, 1),
+                   BUFFERS(logits, part_of_rows(lower_in(l, 2), head->rows, first, rows),
+                           lower_in(l, 3), part_of_rows(head->loss, head->rows, first, rows),
+                           part_of_rows(head->hit, head->rows, first, rows)),
+                   SCALARS(head_softmax, .rows = (uint32_t)rows, .width = (uint32_t)vocabulary,
+                           .gradient = gradient),
+                   30.0 * (double)(rows * vocabulary));
+    if (lower_has_out(l, 2)) {
+        Place dh = part_of_rows(lower_out(l, 2), head->rows, first, rows);
+        multiply(l, rows, width, vocabulary, false, false, (ProductPlaces){logits, table, {0}, dh},
+                 lower_accumulates(l, 2));
+    }
+    if (lower_has_out(l, 3))
+        multiply(l, vocabulary, width, rows, true, false,
+                 (ProductPlaces){logits, h, {0}, lower_out(l, 3)}, 1);
+    lower_release(l, scratch);
+}
+
+/* Workspace: a chunk's logits (64 MiB, or 256 rows where that is more), 8 bytes a row, and what one
+ * chunk's products want. The logits of a chunk are written twice and read three times (the second
+ * reading of the softmax is near); the table is read twice a chunk and its gradient updated once.
+ */
+void lower_head_loss(Lowering *l)
+{
+    Shape h = lower_in_shape(l, 0);
+    Head head = {.rows = shape_rows(h), .width = shape_width(h)};
+    head.vocabulary = shape_elements(lower_in_shape(l, 1)) / head.width;
+    head.chunk = chunk_rows(head.rows, head.vocabulary);
+    head.logits = lower_scratch(l, 4 * head.chunk * head.vocabulary);
+    head.loss = lower_scratch(l, 4 * head.rows);
+    head.hit = lower_scratch(l, 4 * head.rows);
+    for (int64_t first = 0; first < head.rows; first += head.chunk)
+        lower_chunk(l, &head, first, int64_min(head.chunk, head.rows - first));
+    lower_dispatch(l, KERNEL_HEAD_SUM, GROUPS(1, 1, 1),
+                   BUFFERS(head.loss, head.hit, lower_in(l, 2), lower_out(l, 0), lower_out(l, 1)),
+                   SCALARS(head_sum, .rows = (uint32_t)head.rows), 0);
+}
