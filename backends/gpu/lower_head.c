@@ -3,8 +3,8 @@
 #include "backends/gpu/lower.h"
 
 enum {
-    CHUNK_BYTES = 64 << 20, /* of logits, unless that leaves fewer rows than the next: */
-    CHUNK_ROWS = 256        /* with fewer the table is read for too little work */
+    GROUP_LOGITS = 2 * 128 * 128, /* two of the product's large tiles a busy group; fewer … */
+    CHUNK_ROWS = 256              /* … rows than this would read the table for too little work */
 };
 
 typedef struct Head {
@@ -12,10 +12,10 @@ typedef struct Head {
     Place logits, loss, hit; /* of a chunk; of all rows */
 } Head;
 
-/* Whole tiles of the product where there are enough rows. */
-static int64_t chunk_rows(int64_t rows, int64_t vocabulary)
+/* Whole tiles where there are rows enough. */
+static int64_t chunk_rows(const GpuLimits *limits, int64_t rows, int64_t vocabulary)
 {
-    int64_t chunk = CHUNK_BYTES / (4 * vocabulary) / CHUNK_ROWS * CHUNK_ROWS;
+    int64_t chunk = limits->busy_groups * GROUP_LOGITS / vocabulary / CHUNK_ROWS * CHUNK_ROWS;
     return int64_min(rows, int64_max(chunk, CHUNK_ROWS));
 }
 
@@ -67,16 +67,16 @@ static void lower_chunk(Lowering *l, const Head *head, int64_t first, int64_t ro
     lower_release(l, scratch);
 }
 
-/* Workspace: a chunk's logits (64 MiB, or 256 rows where that is more), 8 bytes a row, and what one
- * chunk's products want. The logits of a chunk are written twice and read three times (the second
- * reading of the softmax is near); the table is read twice a chunk and its gradient updated once.
- */
+/* Workspace: a chunk's logits (128 KiB a busy group, which is 64 MiB on a large GPU, or 256 rows
+ * where that is more), 8 bytes a row, and what one chunk's products want. The logits of a chunk are
+ * written twice and read four times (two of them near each other, in the softmax); the table is
+ * read twice a chunk and its gradient updated once. */
 void lower_head_loss(Lowering *l)
 {
     Shape h = lower_in_shape(l, 0);
     Head head = {.rows = shape_rows(h), .width = shape_width(h)};
     head.vocabulary = shape_elements(lower_in_shape(l, 1)) / head.width;
-    head.chunk = chunk_rows(head.rows, head.vocabulary);
+    head.chunk = chunk_rows(l->limits, head.rows, head.vocabulary);
     head.logits = lower_scratch(l, 4 * head.chunk * head.vocabulary);
     head.loss = lower_scratch(l, 4 * head.rows);
     head.hit = lower_scratch(l, 4 * head.rows);
