@@ -10,28 +10,28 @@
 KERNEL(embed_slices, 64,
        READ(dx) READ_INT(token) READ_INT(order) UPDATE_FLOAT(dtable) WRITE_FLOAT(partial),
        UINT(rows) UINT(width) UINT(each))
-SHARED(int, row_at, 256)
-SHARED(int, token_at, 258)
+SHARED(int, row_of, 256)
+SHARED(int, tokens, 258)
 BODY
 {
     uint column = GROUP_X * LANES + LANE, block = GROUP_Y;
     uint begin = block * arg.each, end = min(arg.rows, begin + arg.each);
-    /* token_at[1 + k] is of place begin + k; one more on either side, -1 beyond the ends. */
+    /* tokens[1 + k] is of place begin + k; one more on either side, -1 beyond the ends. */
     for (uint k = LANE; k < end - begin + 2u; k += LANES) {
         uint place = begin + k;
         bool inside = place >= 1u && place <= arg.rows;
         int row = inside ? AT(order, place - 1u) : 0;
-        token_at[k] = inside ? AT(token, TO_UINT(row)) : -1;
-        if (k >= 1u && k <= end - begin) row_at[k - 1u] = row;
+        tokens[k] = inside ? AT(token, TO_UINT(row)) : -1;
+        if (k >= 1u && k <= end - begin) row_of[k - 1u] = row;
     }
     BARRIER();
     if (column < arg.width) {
         float sum = 0.0f;
-        bool whole = token_at[0] != token_at[1]; /* the run began in this block */
+        bool whole = tokens[0] != tokens[1]; /* the run began in this block */
         for (uint k = 0u; k < end - begin; k++) {
-            sum += LOAD(dx, TO_UINT(row_at[k]) * arg.width + column);
-            int which = token_at[k + 1u];
-            bool ends = token_at[k + 2u] != which;
+            sum += LOAD(dx, TO_UINT(row_of[k]) * arg.width + column);
+            int which = tokens[k + 1u];
+            bool ends = tokens[k + 2u] != which;
             if (!ends && k + 1u < end - begin) continue;
             if (whole && ends)
                 AT(dtable, TO_UINT(which) * arg.width + column) += sum;

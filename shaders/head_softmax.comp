@@ -6,7 +6,7 @@
  *
  * A row without a target (-100) has loss 0, hit 0 and gradient 0; one with a logit that is not
  * finite has loss and gradient NaN. Each lane walks its logits once, keeping the largest so far, its
- * place, and the sum relative to it. */
+ * place, and the sum relative to it; it reads four at a time, to have them under way together. */
 #include "math.h"
 
 KERNEL(head_softmax, 256,
@@ -33,18 +33,24 @@ BODY
 
         float most = FROM_BITS(0xff7fffffu), sum = 0.0f, of_target = 0.0f;
         uint first = 0xffffffffu, bad = 0u;
-        for (uint i = LANE; i < width; i += LANES) {
-            float x = AT(logits, at + i);
-            if (is_finite(x) == 0u) bad = 1u;
-            float less = exp_of(-fabs(x - most));
-            if (x > most) {
-                sum = sum * less + 1.0f;
-                most = x;
-                first = i;
-            } else {
-                sum += less;
+        for (uint i = LANE; i < width; i += 4u * LANES) {
+            float x[4];
+            UNROLL for (uint k = 0u; k < 4u; k++)
+                x[k] = AT(logits, at + min(i + k * LANES, width - 1u));
+            UNROLL for (uint k = 0u; k < 4u; k++) {
+                uint j = i + k * LANES;
+                if (j >= width) continue;
+                if (is_finite(x[k]) == 0u) bad = 1u;
+                if (j == chosen) of_target = x[k];
+                float less = exp_of(-fabs(x[k] - most));
+                if (x[k] > most) {
+                    sum = sum * less + 1.0f;
+                    most = x[k];
+                    first = j;
+                } else {
+                    sum += less;
+                }
             }
-            if (i == chosen) of_target = x;
         }
         largest[LANE] = most;
         place[LANE] = first;
@@ -70,9 +76,15 @@ BODY
         }
         if (arg.gradient != 0u && width > 0u) {
             float by = AT(seed, 0u), scale = by / total[0];
-            for (uint i = LANE; i < width; i += LANES) {
-                float value = exp_of(AT(logits, at + i) - top) * scale;
-                AT(logits, at + i) = i == chosen ? value - by : value;
+            for (uint i = LANE; i < width; i += 4u * LANES) {
+                float x[4];
+                UNROLL for (uint k = 0u; k < 4u; k++)
+                    x[k] = AT(logits, at + min(i + k * LANES, width - 1u));
+                UNROLL for (uint k = 0u; k < 4u; k++) {
+                    uint j = i + k * LANES;
+                    float value = exp_of(x[k] - top) * scale;
+                    if (j < width) AT(logits, at + j) = j == chosen ? value - by : value;
+                }
             }
         }
         BARRIER();

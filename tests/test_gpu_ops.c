@@ -20,10 +20,9 @@ static Device *gpu;
 static bool in_slice(const char *name)
 {
     static const char *const slice[] = {
-        "fill",       "copy",        "add",         "layernorm", "product",
-        "column_sum", "gelu",        "dropout",     "feature",   "gate",
-        "key_norm",   "first_token", "causal_mean", "cosine",    "interfere",
-        "embed",      "head_loss",   "square_sum",  "adamw",
+        "fill",      "copy",    "add",       "layernorm",  "product",     "column_sum",  "gelu",
+        "dropout",   "feature", "gate",      "key_norm",   "first_token", "causal_mean", "cosine",
+        "interfere", "embed",   "head_loss", "square_sum", "adamw",
     };
     for (size_t i = 0; i < sizeof slice / sizeof *slice; i++)
         if (!strncmp(name, slice[i], strlen(slice[i]))) return true;
@@ -598,6 +597,79 @@ static void long_means_do_not_drift(void **state)
     }
 }
 
+/* ---- the head and the optimizer ---- */
+
+/* Of equal largest logits, lanes apart or near, the lowest index is the one that was predicted. */
+static void ties_go_to_the_lowest_index(void **state)
+{
+    (void)state;
+    enum { RIVALS = 5, WORDS = 2111, INNER = 3 };
+    static const int rival[RIVALS] = {517, 518, 773, 1541, 2110};
+    OneOp op = op_build((OpCase){OP_HEAD_LOSS, {RIVALS + 2, INNER, WORDS}});
+    for (int64_t i = 0; i < operand_elements(&op.in[0]); i++) op.in[0].value[i] = 1;
+    for (int first = 0; first < RIVALS; first++) {
+        for (int64_t i = 0; i < WORDS * INNER; i++) op.in[1].value[i] = 0;
+        for (int k = first; k < RIVALS; k++)
+            for (int i = 0; i < INNER; i++) op.in[1].value[rival[k] * INNER + i] = 1;
+        for (int r = 0; r < RIVALS; r++) op.in[2].value[r] = rival[r];
+        op.in[2].value[RIVALS] = 0;
+        op.in[2].value[RIVALS + 1] = -100;
+        OneOpResult got = test_run(gpu, &op);
+        assert_true(got.out[1][0] == op.out[1].value[0] + RIVALS + 1);
+        assert_true(got.out[1][1] == op.out[1].value[1] + 1);
+    }
+}
+
+/* A row that is no number makes the loss none, and the gradients of the other rows stay theirs. */
+static void bad_rows_of_the_head_show(void **state)
+{
+    (void)state;
+    enum { ROWS_HERE = 6, INNER = 7, BAD = 4 };
+    static const double bad[] = {NAN, INFINITY, -INFINITY};
+    OneOp op = op_build((OpCase){OP_HEAD_LOSS, {ROWS_HERE, INNER, 301}});
+    OneOpResult right = test_run(gpu, &op);
+    for (int i = 0; i < 3; i++) {
+        op.in[0].value[BAD * INNER + i] = bad[i];
+        OneOpResult got = test_run(gpu, &op);
+        assert_true(isnan(got.out[0][0]));
+        for (int64_t k = 0; k < ROWS_HERE * INNER; k++)
+            assert_true(k / INNER == BAD ? isnan(got.out[2][k]) : got.out[2][k] == right.out[2][k]);
+    }
+}
+
+/* Numbers that are not finite are counted, and show in the sum; the count ends at the largest int.
+ */
+static void bad_numbers_are_counted(void **state)
+{
+    (void)state;
+    OneOp op = op_build((OpCase){OP_SQUARE_SUM, {50021, 7}});
+    OneOpResult got = test_run(gpu, &op);
+    assert_true(isnan(got.out[0][0]) && got.out[1][0] == op.out[1].value[0] + 7);
+    op.out[1].value[0] = INT32_MAX - 3;
+    got = test_run(gpu, &op);
+    assert_true(got.out[1][0] == INT32_MAX);
+}
+
+/* Segments of all lengths, gaps between them, empty ones, several in a group's share and several
+ * shares in one; with and without clipping, and after bad numbers, when only gradients change. */
+static void segments_step_by_their_own_rules(void **state)
+{
+    (void)state;
+    static const OpCase of[] = {
+        {OP_ADAMW, {40009, 5, 64, 0}}, {OP_ADAMW, {5003, 4003, 64, 0}}, {OP_ADAMW, {1, 1, 0, 0}},
+        {OP_ADAMW, {9001, 3, 640, 0}}, {OP_ADAMW, {9001, 31, 64, 1}},
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        OneOp op = op_build(of[i]);
+        expect_same("adamw", &op, FIELD_SCAN, 1);
+        int64_t n = of[i].size[0];
+        OneOpResult got = test_run(gpu, &op);
+        for (int k = 0; k < 4 && of[i].size[3]; k++)
+            for (int64_t e = 0; e < n; e++)
+                assert_true(got.out[k][e] == op.out[k].value[e] || (k == 1 && got.out[k][e] == 0));
+    }
+}
+
 /* ---- refusals ---- */
 
 static void what_is_missing_is_said(void **state)
@@ -688,6 +760,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(outputs_may_stand_on_inputs, test_release),
         cmocka_unit_test_teardown(gradients_may_be_unwanted, test_release),
         cmocka_unit_test_teardown(long_means_do_not_drift, test_release),
+        cmocka_unit_test_teardown(ties_go_to_the_lowest_index, test_release),
+        cmocka_unit_test_teardown(bad_rows_of_the_head_show, test_release),
+        cmocka_unit_test_teardown(bad_numbers_are_counted, test_release),
+        cmocka_unit_test_teardown(segments_step_by_their_own_rules, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
     };

@@ -158,7 +158,7 @@ typedef enum Op {
      * (multiplier), record [RECORD_COUNT], norm2 [1], bad i32 [1]; out: value [n], gradient [n],
      * first [n], second [n] (all given, read and written). g = gradient/scale·min(1,
      * clip·scale/√norm2) (clip 0: no clipping). Where bad != 0 nothing but the clearing happens.
-     * Elements outside every segment are left alone. */
+     * Segments ascend and do not overlap; elements outside every one are left alone. */
     OP_ADAMW,
 
     OP_COUNT
