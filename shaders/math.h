@@ -74,7 +74,7 @@ FUNCTION float log1p_of(float y)
     return 2.0f * s + 2.0f * s * q * p;
 }
 
-/* log x of a positive normal x, to about one unit in the last place; of infinity and NaN, x itself.
+/* log x of a positive normal x, within two units in the last place; of infinity and NaN, x itself.
  * x = 2^n·m with m in [√½, √2), and log m = 2·artanh((m-1)/(m+1)). */
 FUNCTION float log_of(float x)
 {
