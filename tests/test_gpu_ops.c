@@ -637,6 +637,36 @@ static void bad_rows_of_the_head_show(void **state)
     }
 }
 
+/* The workspace of a head loss over `rows` rows. */
+static int64_t head_workspace(int64_t rows)
+{
+    enum { WORDS = 4099, INNER = 64 };
+    Graph *graph = graph_create();
+    const Shape in_shape[] = {SHAPE(rows, INNER), SHAPE(WORDS, INNER), SHAPE(rows), SHAPE(1)};
+    const Shape out_shape[] = {SHAPE(1), SHAPE(2), SHAPE(rows, INNER), SHAPE(WORDS, INNER)};
+    TensorId in[4], out[4];
+    for (int k = 0; k < 4; k++) {
+        in[k] = graph_activation(graph, "input", k == 2 ? DTYPE_I32 : DTYPE_REAL, in_shape[k]);
+        out[k] = graph_activation(graph, "output", k == 1 ? DTYPE_I32 : DTYPE_REAL, out_shape[k]);
+    }
+    out[2] = NO_TENSOR; /* the node's own */
+    graph_append(graph,
+                 &(NodeParams){.op = OP_HEAD_LOSS, .in = in, .n_in = 4, .out = out, .n_out = 4});
+    test_ok(graph_status(graph));
+    assert_true(gpu->backend->supports(gpu, graph, &graph->nodes[0], NULL));
+    int64_t bytes = gpu->backend->workspace(gpu, graph, &graph->nodes[0]);
+    graph_destroy(graph);
+    return bytes;
+}
+
+/* All chunks of rows share one workspace: with more rows it grows by what a row leaves behind. */
+static void chunks_of_the_head_share_workspace(void **state)
+{
+    (void)state;
+    enum { MANY = 1 << 16 };
+    assert_true(head_workspace(2 * MANY) - head_workspace(MANY) == 8 * MANY);
+}
+
 /* Numbers that are not finite are counted, and show in the sum; the count ends at the largest int.
  */
 static void bad_numbers_are_counted(void **state)
@@ -762,6 +792,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(long_means_do_not_drift, test_release),
         cmocka_unit_test_teardown(ties_go_to_the_lowest_index, test_release),
         cmocka_unit_test_teardown(bad_rows_of_the_head_show, test_release),
+        cmocka_unit_test_teardown(chunks_of_the_head_share_workspace, test_release),
         cmocka_unit_test_teardown(bad_numbers_are_counted, test_release),
         cmocka_unit_test_teardown(segments_step_by_their_own_rules, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),

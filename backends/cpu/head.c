@@ -15,25 +15,11 @@ typedef struct Head {
     int64_t product_bytes;            /* scratch of any of them */
 } Head;
 
-static ProductParams product_of(int64_t rows, int64_t cols, int64_t inner, bool trans_a,
-                                bool trans_b)
-{
-    return (ProductParams){.batch = 1,
-                           .rows = rows,
-                           .cols = cols,
-                           .inner = inner,
-                           .trans_a = trans_a,
-                           .trans_b = trans_b,
-                           .ld_a = trans_a ? rows : inner,
-                           .ld_b = trans_b ? inner : cols,
-                           .ld_c = cols};
-}
-
 static void set_chunk(Head *head, int64_t rows)
 {
-    head->logits = product_of(rows, head->vocabulary, head->width, false, true);
-    head->dh = product_of(rows, head->width, head->vocabulary, false, false);
-    head->dtable = product_of(head->vocabulary, head->width, rows, true, false);
+    head->logits = product_packed(rows, head->vocabulary, head->width, false, true);
+    head->dh = product_packed(rows, head->width, head->vocabulary, false, false);
+    head->dtable = product_packed(head->vocabulary, head->width, rows, true, false);
 }
 
 static int64_t product_bytes(const Head *head)

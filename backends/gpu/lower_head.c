@@ -26,29 +26,14 @@ static Place part_of_rows(Place place, int64_t all, int64_t first, int64_t rows)
     return lower_part(place, first * row, rows * row);
 }
 
-/* C [rows, cols] = op(A)·op(B) of packed operands. */
-static void multiply(Lowering *l, int64_t rows, int64_t cols, int64_t inner, bool trans_a,
-                     bool trans_b, ProductPlaces places, uint32_t accumulate)
-{
-    const ProductParams product = {.batch = 1,
-                                   .rows = rows,
-                                   .cols = cols,
-                                   .inner = inner,
-                                   .trans_a = trans_a,
-                                   .trans_b = trans_b,
-                                   .ld_a = trans_a ? rows : inner,
-                                   .ld_b = trans_b ? inner : cols,
-                                   .ld_c = cols};
-    lower_multiply(l, &product, &places, accumulate);
-}
-
 static void lower_chunk(Lowering *l, const Head *head, int64_t first, int64_t rows)
 {
     int64_t scratch = l->scratch, width = head->width, vocabulary = head->vocabulary;
     Place h = part_of_rows(lower_in(l, 0), head->rows, first, rows), table = lower_in(l, 1);
     Place logits = lower_part(head->logits, 0, 4 * rows * vocabulary);
     bool gradient = lower_has_out(l, 2) || lower_has_out(l, 3);
-    multiply(l, rows, vocabulary, width, false, true, (ProductPlaces){h, table, {0}, logits}, 0);
+    ProductParams product = product_packed(rows, vocabulary, width, false, true);
+    lower_multiply(l, &product, &(ProductPlaces){h, table, {0}, logits}, 0);
     lower_dispatch(l, KERNEL_HEAD_SOFTMAX, GROUPS(int64_min(rows, l->limits->groups[0]), 1, 1),
                    BUFFERS(logits, part_of_rows(lower_in(l, 2), head->rows, first, rows),
                            lower_in(l, 3), part_of_rows(head->loss, head->rows, first, rows),
@@ -58,12 +43,15 @@ static void lower_chunk(Lowering *l, const Head *head, int64_t first, int64_t ro
                    30.0 * (double)(rows * vocabulary));
     if (lower_has_out(l, 2)) {
         Place dh = part_of_rows(lower_out(l, 2), head->rows, first, rows);
-        multiply(l, rows, width, vocabulary, false, false, (ProductPlaces){logits, table, {0}, dh},
-                 lower_accumulates(l, 2));
+        product = product_packed(rows, width, vocabulary, false, false);
+        lower_multiply(l, &product, &(ProductPlaces){logits, table, {0}, dh},
+                       lower_accumulates(l, 2));
     }
-    if (lower_has_out(l, 3))
-        multiply(l, vocabulary, width, rows, true, false,
-                 (ProductPlaces){logits, h, {0}, lower_out(l, 3)}, 1);
+    if (lower_has_out(l, 3)) {
+        product = product_packed(vocabulary, width, rows, true, false);
+        lower_multiply(l, &product, &(ProductPlaces){logits, h, {0}, lower_out(l, 3)},
+                       lower_accumulates(l, 3));
+    }
     lower_release(l, scratch);
 }
 

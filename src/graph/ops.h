@@ -196,6 +196,22 @@ typedef struct ProductParams {
     int64_t stride_a, stride_b, stride_c, stride_bias;
 } ProductParams;
 
+/* One product without gaps: of A [rows, inner] and B [inner, cols], each stored transposed or not.
+ */
+static inline ProductParams product_packed(int64_t rows, int64_t cols, int64_t inner, bool trans_a,
+                                           bool trans_b)
+{
+    return (ProductParams){.batch = 1,
+                           .rows = rows,
+                           .cols = cols,
+                           .inner = inner,
+                           .trans_a = trans_a,
+                           .trans_b = trans_b,
+                           .ld_a = trans_a ? rows : inner,
+                           .ld_b = trans_b ? inner : cols,
+                           .ld_c = cols};
+}
+
 typedef enum KernelNorm { KERNEL_NORM_L1, KERNEL_NORM_DC } KernelNorm;
 
 typedef enum FieldEvaluator { FIELD_SCAN, FIELD_FFT, FIELD_DIRECT } FieldEvaluator;
