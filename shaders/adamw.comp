@@ -1,6 +1,6 @@
 /* One AdamW step over a page (Loshchilov and Hutter, 2019), and the gradients cleared:
  *
- *   g = gradient·min(1, clip/√norm2)
+ *   norm = √norm2/scale,  g = gradient·min(1, clip/norm)/scale
  *   first = β₁·first + (1 - β₁)·g,  second = β₂·second + (1 - β₂)·g²
  *   value = value·(1 - η·decay) - η/c₁·first / (√second/√c₂ + ε),  η = learning rate · rate[group]
  *
@@ -17,8 +17,8 @@ BODY
     /* The places of ops.h's record. */
     float clip = AT(record, 1u), beta1 = AT(record, 2u), beta2 = AT(record, 3u);
     float root = 1.0f / sqrt(AT(record, 5u)), epsilon = AT(record, 6u);
-    float norm = sqrt(AT(norm2, 0u));
-    float scale = clip > 0.0f && norm > clip ? clip / norm : 1.0f;
+    float scale = AT(record, 8u), norm = sqrt(AT(norm2, 0u)) / scale;
+    float clipped = (clip > 0.0f && norm > clip ? clip / norm : 1.0f) / scale;
     bool steps = AT(bad, 0u) == 0;
 
     for (uint begin = GROUP_X * arg.tile; begin < arg.n; begin += GROUPS_X * arg.tile) {
@@ -40,7 +40,7 @@ BODY
             float by = learning_rate / AT(record, 4u);
             for (uint i = max(begin, start) + LANE; i < stop; i += LANES) {
                 if (steps) {
-                    float g = AT(gradient, i) * scale;
+                    float g = AT(gradient, i) * clipped;
                     float m = beta1 * AT(first, i) + (1.0f - beta1) * g;
                     float v = beta2 * AT(second, i) + (1.0f - beta2) * g * g;
                     AT(first, i) = m;

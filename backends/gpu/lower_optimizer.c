@@ -20,7 +20,7 @@ void lower_square_sum(Lowering *l)
 
 _Static_assert(RECORD_LEARNING_RATE == 0 && RECORD_CLIP == 1 && RECORD_BETA1 == 2 &&
                    RECORD_BETA2 == 3 && RECORD_CORRECTION1 == 4 && RECORD_CORRECTION2 == 5 &&
-                   RECORD_EPSILON == 6 && RECORD_DECAY == 7,
+                   RECORD_EPSILON == 6 && RECORD_DECAY == 7 && RECORD_SCALE == 8,
                "the places where adamw.comp reads the record");
 
 /* Moves the floor: value, gradient and both moments, each read and written once. */
