@@ -23,6 +23,7 @@ static bool in_slice(const char *name)
         "fill",       "copy",        "add",         "layernorm", "product",
         "column_sum", "gelu",        "dropout",     "feature",   "gate",
         "key_norm",   "first_token", "causal_mean", "cosine",    "interfere",
+        "couple",
     };
     for (size_t i = 0; i < sizeof slice / sizeof *slice; i++)
         if (!strncmp(name, slice[i], strlen(slice[i]))) return true;

@@ -13,6 +13,8 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_LAYERNORM_BACKWARD] = lower_layernorm_backward,
     [OP_PRODUCT] = lower_product,
     [OP_COLUMN_SUM] = lower_column_sum,
+    [OP_COUPLE] = lower_couple,
+    [OP_COUPLE_BACKWARD] = lower_couple_backward,
     [OP_FIELD] = lower_field,
     [OP_FIELD_BACKWARD] = lower_field_backward,
 

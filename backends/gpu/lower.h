@@ -80,6 +80,8 @@ void lower_layernorm(Lowering *lowering);
 void lower_layernorm_backward(Lowering *lowering);
 void lower_product(Lowering *lowering);
 void lower_column_sum(Lowering *lowering);
+void lower_couple(Lowering *lowering);
+void lower_couple_backward(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
 
