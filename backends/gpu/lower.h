@@ -84,6 +84,9 @@ void lower_couple(Lowering *lowering);
 void lower_couple_backward(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
+void lower_field_stream(Lowering *lowering);
+void lower_field_kernel(Lowering *lowering);
+void lower_field_recall(Lowering *lowering);
 
 void lower_gelu(Lowering *lowering);
 void lower_gelu_backward(Lowering *lowering);
