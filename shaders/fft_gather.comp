@@ -2,7 +2,7 @@
  * A group reads 32 tokens of 8 rows: lanes run along tokens to read and along channels to write. */
 #include "dialect.h"
 
-KERNEL(fft_gather, 256, READ_FLOAT2(row) READ_INT(cell) READ(fraction) UPDATE(r),
+KERNEL(fft_gather, 256, READ_FLOAT2(row) READ_INT(cell) READ_FLOAT(fraction) UPDATE(r),
        UINT(batch) UINT(tokens) UINT(heads) UINT(width) UINT(points)
        UINT(first_row) UINT(rows) UINT(all_rows) UINT(accumulate))
 SHARED(float2, tile, 8 * 33)
@@ -12,7 +12,7 @@ BODY
     uint i = GROUP_X * 32u + LANE % 32u, k = GROUP_Y * 8u + LANE / 32u;
     if (i < arg.tokens && k < arg.rows) {
         uint at = k * arg.points + TO_UINT(AT(cell, i));
-        float f = LOAD(fraction, i);
+        float f = AT(fraction, i);
         float2 value = AT(row, at);
         if (f > 0.0f) {
             float2 next = AT(row, at + 1u);

@@ -2,12 +2,13 @@
 #include "math.h"
 
 KERNEL(fft_kernel, 64,
-       READ(frequency) READ(phase) READ_FLOAT4(head) WRITE_FLOAT2(row), UINT(cells) UINT(points))
+       READ_FLOAT(frequency) READ_FLOAT(phase) READ_FLOAT4(head) WRITE_FLOAT2(row),
+       UINT(cells) UINT(points))
 BODY
 {
     uint h = GROUP_Y;
     float4 wave = AT(head, 3u * h + 1u);
-    uint2 turn = turns_of(LOAD(frequency, h)), start = turns_of(LOAD(phase, h));
+    uint2 turn = turns_of(AT(frequency, h)), start = turns_of(AT(phase, h));
     FOR_ALL(t, arg.points)
     {
         float value = 0.0f;

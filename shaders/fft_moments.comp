@@ -1,9 +1,10 @@
 /* From ∂L/∂k to the sums field_gradient takes: Q = Σ t·∂L/∂k[t]·z^t and W = Σ ∂L/∂k[t]·z^t; a group
- * a head. `row` holds ∂L/∂k times `points`. */
+ * a head. `row` holds ∂L/∂k divided by `scale`. */
 #include "math.h"
 
-KERNEL(fft_moments, 256, READ(frequency) READ_FLOAT4(head) READ_FLOAT2(row) WRITE_FLOAT4(moments),
-       UINT(cells) UINT(points))
+KERNEL(fft_moments, 256,
+       READ_FLOAT(frequency) READ_FLOAT4(head) READ_FLOAT2(row) WRITE_FLOAT4(moments),
+       UINT(cells) UINT(points) FLOAT(scale))
 SHARED(float, sum_qr, 256)
 SHARED(float, sum_qi, 256)
 SHARED(float, sum_wr, 256)
@@ -11,11 +12,11 @@ SHARED(float, sum_wi, 256)
 BODY
 {
     uint h = GROUP_X;
-    float alpha = AT(head, 3u * h + 1u).w, scale = 1.0f / TO_FLOAT(arg.points);
-    uint2 turn = turns_of(LOAD(frequency, h));
+    float alpha = AT(head, 3u * h + 1u).w;
+    uint2 turn = turns_of(AT(frequency, h));
     float2 qr = FLOAT2(0.0f, 0.0f), qi = qr, wr = qr, wi = qr;
     for (uint t = LANE; t < arg.cells; t += LANES) {
-        float size = exp_of(-alpha * TO_FLOAT(t)) * AT(row, h * arg.points + t).x * scale;
+        float size = exp_of(-alpha * TO_FLOAT(t)) * AT(row, h * arg.points + t).x * arg.scale;
         float2 wave = cos_sin(turns_times(turn, t));
         wr = sum_add(wr, size * wave.x);
         wi = sum_add(wi, size * wave.y);

@@ -5,7 +5,7 @@
  * A group makes 32 cells of 8 rows: lanes run along channels to read and along cells to write. */
 #include "dialect.h"
 
-KERNEL(fft_scatter, 256, READ(u) READ(fraction) READ_INT(first) WRITE_FLOAT2(row),
+KERNEL(fft_scatter, 256, READ(u) READ_FLOAT(fraction) READ_INT(first) WRITE_FLOAT2(row),
        UINT(batch) UINT(tokens) UINT(heads) UINT(width) UINT(cells) UINT(points)
        UINT(first_row) UINT(rows) UINT(all_rows))
 SHARED(float2, tile, 8 * 33)
@@ -23,7 +23,7 @@ BODY
         uint own = TO_UINT(AT(first, g)), end = TO_UINT(AT(first, g + 1u));
         uint begin = g > 0u ? TO_UINT(AT(first, g - 1u)) : own;
         for (uint i = begin; i < end; i++) {
-            float f = LOAD(fraction, i), share = i < own ? f : 1.0f - f;
+            float f = AT(fraction, i), share = i < own ? f : 1.0f - f;
             sum.x += share * LOAD(u, at + i * pitch);
             if (both) sum.y += share * LOAD(u, at + i * pitch + 1u);
         }

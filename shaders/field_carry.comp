@@ -3,7 +3,7 @@
  * carry[c] += span[c+1]·carry[c+1]. */
 #include "math.h"
 
-KERNEL(field_carry, 64, READ_FLOAT4(span) UPDATE(carry),
+KERNEL(field_carry, 64, READ_FLOAT4(span) UPDATE_FLOAT(carry),
        UINT(heads) UINT(width) UINT(chunks) UINT(backward))
 BODY
 {
@@ -18,11 +18,11 @@ BODY
             if (t > 0u) {
                 uint passed = arg.backward != 0u ? c + 1u : c - 1u;
                 state = twofold_turn(AT(span, h * arg.chunks + passed), state);
-                state.x += LOAD(carry, at);
-                state.y += LOAD(carry, at + arg.width);
+                state.x += AT(carry, at);
+                state.y += AT(carry, at + arg.width);
             }
-            STORE(carry, at, state.x);
-            STORE(carry, at + arg.width, state.y);
+            AT(carry, at) = state.x;
+            AT(carry, at + arg.width) = state.y;
         }
     }
 }

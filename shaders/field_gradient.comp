@@ -5,7 +5,7 @@
 
 KERNEL(field_gradient, 64,
        READ_FLOAT4(moments) READ_FLOAT4(head)
-       UPDATE(dfrequency) UPDATE(ddamping) UPDATE(dphase),
+       UPDATE_FLOAT(dfrequency) UPDATE_FLOAT(ddamping) UPDATE_FLOAT(dphase),
        UINT(heads) UINT(slices))
 BODY
 {
@@ -21,9 +21,9 @@ BODY
         q = complex_mul(FLOAT2(wave.x, wave.y), q);
         w = complex_mul(FLOAT2(wave.x, wave.y), w);
         float by_norm = -w.x / wave.z;
-        STORE(dfrequency, h, LOAD(dfrequency, h) - q.y + by_norm * by.y);
-        STORE(ddamping, h, LOAD(ddamping, h) + (by_norm * by.x - q.x) * by.w);
-        STORE(dphase, h, LOAD(dphase, h) - w.y + by_norm * by.z);
+        AT(dfrequency, h) += by_norm * by.y - q.y;
+        AT(ddamping, h) += (by_norm * by.x - q.x) * by.w;
+        AT(dphase, h) += by_norm * by.z - w.y;
     }
 }
 END

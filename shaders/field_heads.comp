@@ -7,14 +7,15 @@
  * below e^-40 are left out. Parameters that are not finite give a Z that is not. */
 #include "math.h"
 
-KERNEL(field_heads, 256, READ(frequency) READ(damping) READ(phase) WRITE_FLOAT4(head),
+KERNEL(field_heads, 256,
+       READ_FLOAT(frequency) READ_FLOAT(damping) READ_FLOAT(phase) WRITE_FLOAT4(head),
        UINT(cells) UINT(dc) FLOAT(damping_limit))
 SHARED(float4, value_and_phi, 256)
 SHARED(float4, alpha_and_omega, 256)
 BODY
 {
     uint h = GROUP_X;
-    float omega = LOAD(frequency, h), raw = LOAD(damping, h), phi = LOAD(phase, h);
+    float omega = AT(frequency, h), raw = AT(damping, h), phi = AT(phase, h);
     float smooth_alpha = softplus(raw), alpha = min(smooth_alpha, arg.damping_limit);
     float slope = smooth_alpha <= arg.damping_limit ? sigmoid(raw) : 0.0f;
     uint2 turn = turns_of(omega), start = turns_of(phi);

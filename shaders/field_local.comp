@@ -6,7 +6,7 @@
 #include "math.h"
 
 KERNEL(field_local, 64,
-       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) UPDATE(carry),
+       READ(u) READ_FLOAT(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) UPDATE_FLOAT(carry),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(backward))
 BODY
 {
@@ -20,7 +20,7 @@ BODY
         for (uint t = 0u; t < count; t++) {
             uint i = first + (arg.backward != 0u ? count - 1u - t : t);
             float4 move = AT(jump, h * arg.tokens + i);
-            float f = LOAD(fraction, i);
+            float f = AT(fraction, i);
             float value = LOAD(u, (GROUP_Z * arg.tokens + i) * channels + channel);
             if (arg.backward == 0u) {
                 state = twofold_turn(move, state);
@@ -41,8 +41,8 @@ BODY
         uint slot = GROUP_Y + 1u - arg.backward;
         uint at = ((GROUP_Z * arg.heads + h) * arg.chunks + slot) * 2u * arg.width +
                   channel % arg.width;
-        STORE(carry, at, state.x);
-        STORE(carry, at + arg.width, state.y);
+        AT(carry, at) = state.x;
+        AT(carry, at + arg.width) = state.y;
     }
 }
 END

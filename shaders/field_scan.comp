@@ -2,7 +2,7 @@
 #include "math.h"
 
 KERNEL(field_scan, 64,
-       READ(u) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) READ(carry) UPDATE(r),
+       READ(u) READ_FLOAT(fraction) READ_FLOAT4(head) READ_FLOAT4(jump) READ_FLOAT(carry) UPDATE(r),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(accumulate))
 BODY
 {
@@ -13,10 +13,10 @@ BODY
         float4 z = AT(head, 3u * h), c = AT(head, 3u * h + 1u);
         uint start = ((GROUP_Z * arg.heads + h) * arg.chunks + GROUP_Y) * 2u * arg.width +
                      channel % arg.width;
-        float2 state = FLOAT2(LOAD(carry, start), LOAD(carry, start + arg.width));
+        float2 state = FLOAT2(AT(carry, start), AT(carry, start + arg.width));
         for (uint i = first; i < end; i++) {
             uint at = (GROUP_Z * arg.tokens + i) * channels + channel;
-            float f = LOAD(fraction, i), value = LOAD(u, at);
+            float f = AT(fraction, i), value = LOAD(u, at);
             state = twofold_turn(AT(jump, h * arg.tokens + i), state);
             state.x += (1.0f - f) * value;
             float2 seen = state;

@@ -10,8 +10,8 @@
 #include "math.h"
 
 KERNEL(field_scan_backward, 64,
-       READ(dr) READ(u) READ_INT(cell) READ(fraction) READ_FLOAT4(head) READ_FLOAT4(jump)
-       READ(carry) READ_FLOAT(ahead) UPDATE(du) WRITE_FLOAT4(partial),
+       READ(dr) READ(u) READ_INT(cell) READ_FLOAT(fraction) READ_FLOAT4(head) READ_FLOAT4(jump)
+       READ_FLOAT(carry) READ_FLOAT(ahead) UPDATE(du) WRITE_FLOAT4(partial),
        UINT(tokens) UINT(heads) UINT(width) UINT(chunks) UINT(accumulate))
 BODY
 {
@@ -21,8 +21,9 @@ BODY
         uint first = GROUP_Y * 64u, end = min(arg.tokens, first + 64u);
         uint base = GROUP_Z * arg.tokens * channels + channel, steps = h * arg.tokens;
         float4 z = AT(head, 3u * h), c = AT(head, 3u * h + 1u);
-        uint start = ((GROUP_Z * arg.heads + h) * arg.chunks + GROUP_Y) * 2u * arg.width + channel % arg.width;
-        float2 state = FLOAT2(LOAD(carry, start), LOAD(carry, start + arg.width));
+        uint start = ((GROUP_Z * arg.heads + h) * arg.chunks + GROUP_Y) * 2u * arg.width +
+                     channel % arg.width;
+        float2 state = FLOAT2(AT(carry, start), AT(carry, start + arg.width));
         float2 adjoint = FLOAT2(AT(ahead, start), AT(ahead, start + arg.width));
         float2 q = FLOAT2(0.0f, 0.0f), w = q;
 
@@ -30,7 +31,7 @@ BODY
         for (uint k = 0u; k < 8u; k++) {
             kept[k] = state;
             for (uint i = first + 8u * k; i < min(end, first + 8u * k + 8u); i++) {
-                float f = LOAD(fraction, i), value = LOAD(u, base + i * channels);
+                float f = AT(fraction, i), value = LOAD(u, base + i * channels);
                 state = twofold_turn(AT(jump, steps + i), state);
                 state.x += (1.0f - f) * value;
                 if (f > 0.0f) {
@@ -46,7 +47,8 @@ BODY
             state = kept[k - 1u];
             UNROLL for (uint j = 0u; j < 8u; j++) {
                 if (block + j < end) {
-                    float f = LOAD(fraction, block + j), value = LOAD(u, base + (block + j) * channels);
+                    float f = AT(fraction, block + j);
+                    float value = LOAD(u, base + (block + j) * channels);
                     state = twofold_turn(AT(jump, steps + block + j), state);
                     moved[j] = state;
                     state.x += (1.0f - f) * value;
@@ -59,7 +61,7 @@ BODY
             UNROLL for (uint j = 8u; j > 0u; j--) {
                 uint i = block + j - 1u;
                 if (i < end) {
-                    float f = LOAD(fraction, i), value = LOAD(u, base + i * channels);
+                    float f = AT(fraction, i), value = LOAD(u, base + i * channels);
                     float g = LOAD(dr, base + i * channels);
                     float2 before = moved[j - 1u];
                     float2 low = FLOAT2(before.x + (1.0f - f) * value, before.y), seen = low;
@@ -79,7 +81,7 @@ BODY
                         adjoint = felt;
                     }
                     int from = 0;
-                    if (i > 0u) from = AT(cell, i - 1u) + (LOAD(fraction, i - 1u) > 0.0f ? 1 : 0);
+                    if (i > 0u) from = AT(cell, i - 1u) + (AT(fraction, i - 1u) > 0.0f ? 1 : 0);
                     float cells = TO_FLOAT(AT(cell, i) - from);
                     float2 through = complex_mul(before, adjoint);
                     q = FLOAT2(q.x + cells * through.x, q.y + cells * through.y);
@@ -91,7 +93,8 @@ BODY
                 }
             }
         }
-        AT(partial, (GROUP_Z * arg.chunks + GROUP_Y) * channels + channel) = FLOAT4(q.x, q.y, w.x, w.y);
+        AT(partial, (GROUP_Z * arg.chunks + GROUP_Y) * channels + channel) =
+            FLOAT4(q.x, q.y, w.x, w.y);
     }
 }
 END

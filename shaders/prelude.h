@@ -2,3 +2,4 @@
 #include "dialect.h"
 #include "math.h"
 #include "cosine.h"
+#include "spectral_gate.h"

@@ -248,23 +248,23 @@ static CUresult fake_write(CUdeviceptr to, const void *from, size_t bytes)
     return error;
 }
 
+/* By the smallest factor p of n: p transforms of every p-th value, then their sums. */
 static void transform_row(double complex *x, int64_t n, double sign)
 {
     if (n == 1) return;
-    double complex *even = malloc((size_t)n * sizeof *even), *odd = even + n / 2;
-    for (int64_t i = 0; i < n / 2; i++) {
-        even[i] = x[2 * i];
-        odd[i] = x[2 * i + 1];
+    int64_t p = 2;
+    while (n % p) p++;
+    int64_t m = n / p;
+    double complex *part = malloc((size_t)n * sizeof *part);
+    for (int64_t i = 0; i < n; i++) part[i % p * m + i / p] = x[i];
+    for (int64_t q = 0; q < p; q++) transform_row(part + q * m, m, sign);
+    for (int64_t k = 0; k < n; k++) {
+        double complex turn = cexp(sign * 2 * 3.14159265358979323846 * I * (double)k / (double)n);
+        double complex sum = 0, power = 1;
+        for (int64_t q = 0; q < p; q++, power *= turn) sum += power * part[q * m + k % m];
+        x[k] = sum;
     }
-    transform_row(even, n / 2, sign);
-    transform_row(odd, n / 2, sign);
-    for (int64_t i = 0; i < n / 2; i++) {
-        double complex turned =
-            cexp(sign * 2 * 3.14159265358979323846 * I * (double)i / (double)n) * odd[i];
-        x[i] = even[i] + turned;
-        x[i + n / 2] = even[i] - turned;
-    }
-    free(even);
+    free(part);
 }
 
 static void transform_in_place(float *data, const Transform *transform)

@@ -55,13 +55,14 @@ static void make_transform(CudaDevice *device, const Transform *shape)
 static void test_transforms(void **state)
 {
     (void)state;
+    static const int64_t lengths[] = {2, 32, 105, 512, 2401, 8192, 117649, 131072};
     for (size_t g = 0; g < sizeof gpus / sizeof *gpus; g++) {
         Device *device = open_fake(&gpus[g]);
-        for (int64_t length = 2; length <= 32768; length *= 16)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
             for (int inverse = 0; inverse < 2; inverse++)
-                make_transform(
-                    cuda_device(device),
-                    &(Transform){.length = length, .rows = 32768 / length, .inverse = inverse});
+                make_transform(cuda_device(device), &(Transform){.length = lengths[i],
+                                                                 .rows = 1 + 32767 / lengths[i],
+                                                                 .inverse = inverse});
         assert_true(fake_record.launches > 0);
         close_fake(device);
     }

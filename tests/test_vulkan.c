@@ -3,6 +3,7 @@
 #include "tests/support.h"
 
 #include "backends/vulkan/vulkan.h"
+#include "check/check.h"
 
 #include <math.h>
 #include <string.h>
@@ -166,6 +167,32 @@ static void transforms_stay_in_their_places(void **state)
     graph_destroy(two.graph);
 }
 
+static void expect_not_failed(void *context, const CheckResult *result)
+{
+    (void)context;
+    if (result->verdict == CHECK_FAILED)
+        fail_msg("%s: %s, error %g, bound %g", result->name, result->detail, result->error,
+                 result->bound);
+}
+
+/* On a device that transforms a few rows at once fields are convolved in many passes, and gated
+ * kernels made in blocks; what needs longer rows is refused. */
+static void short_transforms_mean_more_passes(void **state)
+{
+    (void)state;
+    int64_t *limit = &vulkan_device(gpu)->gpu.transform_bytes, whole = *limit;
+    static const char *const ops[] = {"field 2x13", "field_backward 2x13", "field 2x65"};
+    *limit = 2048;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        CheckTotals totals;
+        test_ok(
+            check_device(gpu, &(CheckParams){.op = ops[i], .report = expect_not_failed}, &totals));
+        assert_true(totals.passed > 0);
+        assert_int_equal(totals.missing, 0);
+    }
+    *limit = whole;
+}
+
 static void no_driver_is_no_device(void **state)
 {
     (void)state;
@@ -202,6 +229,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(bytes_pass_through_staging, test_release),
         cmocka_unit_test_teardown(submissions_may_be_cut_anywhere, test_release),
         cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
+        cmocka_unit_test_teardown(short_transforms_mean_more_passes, test_release),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     backend->close(gpu);

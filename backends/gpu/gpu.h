@@ -55,8 +55,8 @@ typedef struct Dispatch {
     uint32_t groups[3];
 } Dispatch;
 
-/* `rows` complex transforms of `length` (a power of two ≥ 2), in place, one after another, float
- * pairs, no scaling: Σ x·e^(∓2πi·jk/length), minus when forward. */
+/* `rows` complex transforms of `length` (≥ 2, of factors 2, 3, 5 and 7), in place, one after
+ * another, float pairs, no scaling: Σ x·e^(∓2πi·jk/length), minus when forward. */
 typedef struct Transform {
     int64_t length, rows;
     bool inverse;

@@ -13,8 +13,13 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_LAYERNORM_BACKWARD] = lower_layernorm_backward,
     [OP_PRODUCT] = lower_product,
     [OP_COLUMN_SUM] = lower_column_sum,
+    [OP_COUPLE] = lower_couple,
+    [OP_COUPLE_BACKWARD] = lower_couple_backward,
     [OP_FIELD] = lower_field,
     [OP_FIELD_BACKWARD] = lower_field_backward,
+    [OP_FIELD_STREAM] = lower_field_stream,
+    [OP_FIELD_KERNEL] = lower_field_kernel,
+    [OP_FIELD_RECALL] = lower_field_recall,
 
     [OP_GELU] = lower_gelu,
     [OP_GELU_BACKWARD] = lower_gelu_backward,

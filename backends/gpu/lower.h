@@ -90,6 +90,8 @@ void lower_layernorm(Lowering *lowering);
 void lower_layernorm_backward(Lowering *lowering);
 void lower_product(Lowering *lowering);
 void lower_column_sum(Lowering *lowering);
+void lower_couple(Lowering *lowering);
+void lower_couple_backward(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
 void lower_embed(Lowering *lowering);
@@ -97,6 +99,9 @@ void lower_embed_backward(Lowering *lowering);
 void lower_head_loss(Lowering *lowering);
 void lower_square_sum(Lowering *lowering);
 void lower_adamw(Lowering *lowering);
+void lower_field_stream(Lowering *lowering);
+void lower_field_kernel(Lowering *lowering);
+void lower_field_recall(Lowering *lowering);
 
 void lower_gelu(Lowering *lowering);
 void lower_gelu_backward(Lowering *lowering);

@@ -98,6 +98,8 @@ const CheckCase check_cases[] = {
     ROW(COUPLE_BACKWARD, build_couple_backward, 2, 13, 3, 5),
     ROW(COUPLE_BACKWARD, build_couple_backward, 1, 37, 24, 67),
     ROW_WITH(CASE_ACCUMULATE, COUPLE_BACKWARD, build_couple_backward, 2, 13, 3, 5),
+    ROW(COUPLE, build_couple, 3, 301, 9, 6),
+    ROW(COUPLE_BACKWARD, build_couple_backward, 3, 301, 9, 6),
 
     /* One token; stride 1; 3/2; 2 over several chunks; a partial sequence; far apart; v3.5. */
     FIELD_FORMS(SCAN, 0, 1, 1, 1, 1, 2, 1),
@@ -114,12 +116,15 @@ const CheckCase check_cases[] = {
     FIELD_FORMS(FFT, CASE_V35, 1, 50, 2, 3, 97, 97),
     FIELD_FORMS(FFT, CASE_ACCUMULATE, 2, 65, 2, 4, 97, 65),
     FIELD_FORMS(FFT, CASE_GATED, 2, 13, 2, 3, 26, 13),
+    FIELD_FORMS(FFT, CASE_GATED | CASE_ACCUMULATE, 3, 20, 3, 4, 156, 41),
     FIELD_FORMS(DIRECT, 0, 2, 7, 3, 5, 7, 7),
     FIELD_FORMS(DIRECT, CASE_V35, 1, 50, 2, 3, 97, 97),
     FIELD_FORMS(DIRECT, CASE_GATED, 2, 13, 2, 3, 26, 13),
+    FIELD_FORMS(DIRECT, CASE_ACCUMULATE, 3, 20, 3, 5, 97, 65),
     ROW(FIELD_STREAM, build_field_stream, 1, 1, 1, 1, 2, 1),
     ROW(FIELD_STREAM, build_field_stream, 3, 1, 3, 5, 97, 65),
     ROW(FIELD_STREAM, build_field_stream, 2, 37, 2, 33, 299, 150),
+    ROW(FIELD_STREAM, build_field_stream, 2, 512, 2, 70, 1025, 601),
     ROW_WITH(CASE_V35 | CASE_DC, FIELD_STREAM, build_field_stream, 1, 20, 2, 3, 257, 100),
     ROW(FIELD_KERNEL, build_field_kernel, 1, 1, 2),
     ROW(FIELD_KERNEL, build_field_kernel, 2, 3, 26),
@@ -127,6 +132,8 @@ const CheckCase check_cases[] = {
     ROW(FIELD_RECALL, build_field_recall, 1, 1, 1, 1, 2, 1),
     ROW(FIELD_RECALL, build_field_recall, 2, 5, 3, 7, 97, 65),
     ROW(FIELD_RECALL, build_field_recall, 1, 1, 2, 33, 26, 13),
+    ROW(FIELD_RECALL, build_field_recall, 2, 19, 2, 67, 999, 400),
+    ROW_WITH(CASE_V35, FIELD_RECALL, build_field_recall, 1, 13, 2, 3, 97, 97),
 
     /* One token; part of a block; just past one; several. */
     ROW(ATTENTION, build_attention, 1, 1, 1, 1),
