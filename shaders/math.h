@@ -74,6 +74,22 @@ FUNCTION float log1p_of(float y)
     return 2.0f * s + 2.0f * s * q * p;
 }
 
+/* log x of a positive normal x, to about one unit in the last place; of infinity and NaN, x itself.
+ * x = 2^n·m with m in [√½, √2), and log m = 2·artanh((m-1)/(m+1)). */
+FUNCTION float log_of(float x)
+{
+    int bits = TO_INT(BITS(x)) - 0x3f3504f3;
+    float n = TO_FLOAT(bits >> 23), m = FROM_BITS(TO_UINT((bits & 0x7fffff) + 0x3f3504f3));
+    float y = m - 1.0f, s = y / (2.0f + y), q = s * s;
+    float p = 1.0f / 11.0f;
+    p = p * q + 1.0f / 9.0f;
+    p = p * q + 1.0f / 7.0f;
+    p = p * q + 1.0f / 5.0f;
+    p = p * q + 1.0f / 3.0f;
+    float result = n * 0.693359375f + (2.0f * s + (2.0f * s * q * p - n * 2.12194440e-4f));
+    return is_finite(x) != 0u ? result : x;
+}
+
 FUNCTION float softplus(float x)
 {
     return max(x, 0.0f) + log1p_of(exp_of(-fabs(x)));

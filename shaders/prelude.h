@@ -1,4 +1,5 @@
 /* The headers that kernels share, in order. */
 #include "dialect.h"
 #include "math.h"
+#include "attention.h"
 #include "cosine.h"

@@ -34,6 +34,10 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_COSINE_BACKWARD] = lower_cosine_backward,
     [OP_INTERFERE] = lower_interfere,
     [OP_INTERFERE_BACKWARD] = lower_interfere_backward,
+
+    [OP_ATTENTION] = lower_attention,
+    [OP_ATTENTION_BACKWARD] = lower_attention_backward,
+    [OP_ATTENTION_STREAM] = lower_attention_stream,
 };
 
 /* ---- what an op's function asks ---- */

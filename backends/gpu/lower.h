@@ -72,6 +72,11 @@ void lower_transform(Lowering *lowering, const Transform *transform);
 void lower_sum_slices(Lowering *lowering, Place partial, Place y, int64_t items, int64_t slices,
                       int64_t width, uint32_t accumulate);
 
+/* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
+bool lower_suits_few_rows(const ProductParams *product);
+void lower_product_few(Lowering *lowering, const ProductParams *product, Place a, Place b,
+                       Place bias, Place c, uint32_t accumulate);
+
 /* The ops (lower_*.c). */
 void lower_fill(Lowering *lowering);
 void lower_copy(Lowering *lowering);
@@ -82,6 +87,9 @@ void lower_product(Lowering *lowering);
 void lower_column_sum(Lowering *lowering);
 void lower_field(Lowering *lowering);
 void lower_field_backward(Lowering *lowering);
+void lower_attention(Lowering *lowering);
+void lower_attention_backward(Lowering *lowering);
+void lower_attention_stream(Lowering *lowering);
 
 void lower_gelu(Lowering *lowering);
 void lower_gelu_backward(Lowering *lowering);

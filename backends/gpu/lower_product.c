@@ -33,6 +33,11 @@ static int64_t choose_splits(const GpuLimits *limits, int64_t tiles, int64_t blo
 void lower_product(Lowering *l)
 {
     const ProductParams *p = &l->node->params.product;
+    if (lower_suits_few_rows(p)) {
+        lower_product_few(l, p, lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0),
+                          lower_accumulates(l, 0));
+        return;
+    }
     int64_t items = p->sum_batch ? p->batch : 1, results = p->sum_batch ? 1 : p->batch;
     Tile tile = choose_tile(l->limits, p, results);
     int64_t tiles_x = ceil_div(p->cols, tile.cols), tiles_y = ceil_div(p->rows, tile.rows);
