@@ -15,7 +15,7 @@
  * (4 bytes each) together take at most 128 bytes.
  *
  * READ, WRITE and UPDATE name tensors of the storage type, touched by LOAD and STORE only;
- * arithmetic is float. Workspace and indices have fixed types (READ_FLOAT, READ_FLOAT4, READ_INT …)
+ * arithmetic is float. READ4 and LOAD4 take four neighbours of one at once, from multiples of four. Workspace and indices have fixed types (READ_FLOAT, READ_FLOAT4, READ_INT …)
  * and are reached by AT, which can be assigned to. Helper functions start with FUNCTION and see
  * neither buffers nor group memory.
  *
@@ -34,9 +34,11 @@
 
 #if defined(VULKAN)
 
-#define REAL float
+#define REAL  float
+#define REAL4 vec4
 
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Reals { REAL at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Real4s { REAL4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Ints { int at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer Float2s { vec2 at[]; };
@@ -45,6 +47,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define READ(name)          Reals name;
 #define WRITE(name)         Reals name;
 #define UPDATE(name)        Reals name;
+#define READ4(name)         Real4s name;
 #define READ_INT(name)      Ints name;
 #define WRITE_INT(name)     Ints name;
 #define UPDATE_INT(name)    Ints name;
@@ -70,6 +73,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define FUNCTION
 
 #define LOAD(buffer, i)         float(arg.buffer.at[i])
+#define LOAD4(buffer, i)        vec4(arg.buffer.at[i])
 #define STORE(buffer, i, value) arg.buffer.at[i] = REAL(value)
 #define AT(buffer, i)           arg.buffer.at[i]
 
@@ -106,7 +110,8 @@ uint mul_high(uint a, uint b)
 
 #else /* OpenCL C and CUDA C++ */
 
-#define REAL float
+#define REAL  float
+#define REAL4 float4
 
 #if defined(__OPENCL_C_VERSION__)
 
@@ -170,6 +175,7 @@ typedef unsigned int uint;
 #define READ(name)          BUFFER_IN(REAL, name)
 #define WRITE(name)         BUFFER_OUT(REAL, name)
 #define UPDATE(name)        BUFFER_OUT(REAL, name)
+#define READ4(name)         BUFFER_IN(REAL4, name)
 #define READ_INT(name)      BUFFER_IN(int, name)
 #define WRITE_INT(name)     BUFFER_OUT(int, name)
 #define UPDATE_INT(name)    BUFFER_OUT(int, name)
@@ -197,6 +203,7 @@ typedef unsigned int uint;
 #define END          }
 
 #define LOAD(buffer, i)         ((float)AT(buffer, i))
+#define LOAD4(buffer, i)        AT(buffer, i)
 #define STORE(buffer, i, value) AT(buffer, i) = (REAL)(value)
 
 #define TO_FLOAT(x) ((float)(x))

@@ -1,5 +1,6 @@
 /* The headers that kernels share, in order. */
 #include "dialect.h"
 #include "math.h"
+#include "attention.h"
 #include "cosine.h"
 #include "spectral_gate.h"

@@ -20,9 +20,10 @@ static Device *gpu;
 static bool in_slice(const char *name)
 {
     static const char *const slice[] = {
-        "fill",      "copy",    "add",       "layernorm",  "product",     "column_sum",  "gelu",
-        "dropout",   "feature", "gate",      "key_norm",   "first_token", "causal_mean", "cosine",
-        "interfere", "embed",   "head_loss", "square_sum", "adamw",       "couple",      "field",
+        "fill",        "copy",    "add",       "layernorm", "product",   "column_sum",
+        "gelu",        "dropout", "feature",   "gate",      "key_norm",  "first_token",
+        "causal_mean", "cosine",  "interfere", "embed",     "head_loss", "square_sum",
+        "adamw",       "couple",  "field",     "attention",
     };
     for (size_t i = 0; i < sizeof slice / sizeof *slice; i++)
         if (!strncmp(name, slice[i], strlen(slice[i]))) return true;
@@ -800,6 +801,71 @@ static int open_gpu(const char *name)
     return 0;
 }
 
+/* ---- attention ---- */
+
+enum { ATTENDED = 150, ATTENTION_ROW = 10, ATTENDED_ELEMENTS = ATTENDED * ATTENTION_ROW };
+
+/* What attention of [1, ATTENDED, 2, 5] gives: y, streamed y, dq. */
+typedef struct Attended {
+    double *y, *streamed, *dq;
+} Attended;
+
+static Attended attend(double *q, double *k, double *v, double *dy)
+{
+    Shape shape = SHAPE(1, ATTENDED, 2, ATTENTION_ROW / 2), lse = SHAPE(1, 2, ATTENDED);
+    double position = 0;
+    OneOp whole = {.op = OP_ATTENTION,
+                   .n_in = 3,
+                   .in = {{.shape = shape, .value = q},
+                          {.shape = shape, .value = k},
+                          {.shape = shape, .value = v}},
+                   .n_out = 2,
+                   .out = {{.shape = shape}, {.shape = lse}}};
+    OneOpResult forward = test_run(gpu, &whole);
+    OneOp stream = whole;
+    stream.op = OP_ATTENTION_STREAM;
+    stream.n_in = 4;
+    stream.in[3] = (Operand){.dtype = DTYPE_I32, .shape = SHAPE(1), .value = &position};
+    stream.n_out = 3;
+    stream.out[1] = stream.out[2] = (Operand){.shape = shape};
+    OneOp backward = {.op = OP_ATTENTION_BACKWARD,
+                      .n_in = 6,
+                      .in = {{.shape = shape, .value = dy},
+                             whole.in[0],
+                             whole.in[1],
+                             whole.in[2],
+                             {.shape = shape, .value = forward.out[0]},
+                             {.shape = lse, .value = forward.out[1]}},
+                      .n_out = 3,
+                      .out = {{.shape = shape}, {.shape = shape}, {.shape = shape}}};
+    return (Attended){forward.out[0], test_run(gpu, &stream).out[0],
+                      test_run(gpu, &backward).out[0]};
+}
+
+/* Nothing a token holds, not even NaN, moves a bit of the tokens before it, nor another head's. */
+static void later_tokens_do_not_show(void **state)
+{
+    (void)state;
+    static const int at[] = {1, 63, 64, 149};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        double *in[4];
+        for (int k = 0; k < 4; k++) in[k] = test_normal((uint64_t)k, ATTENDED_ELEMENTS, 1);
+        Attended before = attend(in[0], in[1], in[2], in[3]);
+        for (int k = 0; k < 4; k++) in[k][at[i] * ATTENTION_ROW + 5 + k] = NAN; /* of head 1 */
+        Attended after = attend(in[0], in[1], in[2], in[3]);
+        const double *old[] = {before.y, before.streamed, before.dq};
+        const double *new[] = {after.y, after.streamed, after.dq};
+        for (int e = 0; e < 3 * ATTENDED_ELEMENTS; e++) {
+            int which = e / ATTENDED_ELEMENTS, element = e % ATTENDED_ELEMENTS;
+            bool reached = element / ATTENTION_ROW >= at[i] && element % ATTENTION_ROW >= 5;
+            assert_true(isnan(new[which][element]) == reached);
+            if (!reached)
+                assert_memory_equal(&new[which][element], &old[which][element], sizeof(double));
+        }
+        test_release(NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -829,6 +895,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(chunks_of_the_head_share_workspace, test_release),
         cmocka_unit_test_teardown(bad_numbers_are_counted, test_release),
         cmocka_unit_test_teardown(segments_step_by_their_own_rules, test_release),
+        cmocka_unit_test_teardown(later_tokens_do_not_show, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
     };

@@ -10,6 +10,7 @@ const char *const gpu_prelude =
 #define READ(name)                    BUFFER(name, KERNEL_READS, 4)
 #define WRITE(name)                   BUFFER(name, KERNEL_WRITES, 4)
 #define UPDATE(name)                  BUFFER(name, KERNEL_UPDATES, 4)
+#define READ4(name)                   BUFFER(name, KERNEL_READS, 16)
 #define READ_INT(name)                BUFFER(name, KERNEL_READS, 4)
 #define WRITE_INT(name)               BUFFER(name, KERNEL_WRITES, 4)
 #define UPDATE_INT(name)              BUFFER(name, KERNEL_UPDATES, 4)

@@ -45,6 +45,9 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_HEAD_LOSS] = lower_head_loss,
     [OP_SQUARE_SUM] = lower_square_sum,
     [OP_ADAMW] = lower_adamw,
+    [OP_ATTENTION] = lower_attention,
+    [OP_ATTENTION_BACKWARD] = lower_attention_backward,
+    [OP_ATTENTION_STREAM] = lower_attention_stream,
 };
 
 /* ---- what an op's function asks ---- */

@@ -81,6 +81,10 @@ typedef struct ProductPlaces {
 } ProductPlaces;
 void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
                     uint32_t accumulate);
+/* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
+bool lower_suits_few_rows(const ProductParams *product);
+void lower_product_few(Lowering *lowering, const ProductParams *product,
+                       const ProductPlaces *places, uint32_t accumulate);
 
 /* The ops (lower_*.c). */
 void lower_fill(Lowering *lowering);
@@ -102,6 +106,9 @@ void lower_adamw(Lowering *lowering);
 void lower_field_stream(Lowering *lowering);
 void lower_field_kernel(Lowering *lowering);
 void lower_field_recall(Lowering *lowering);
+void lower_attention(Lowering *lowering);
+void lower_attention_backward(Lowering *lowering);
+void lower_attention_stream(Lowering *lowering);
 
 void lower_gelu(Lowering *lowering);
 void lower_gelu_backward(Lowering *lowering);

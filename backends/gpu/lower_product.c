@@ -33,6 +33,10 @@ static int64_t choose_splits(const GpuLimits *limits, int64_t tiles, int64_t blo
 void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *places,
                     uint32_t accumulate)
 {
+    if (lower_suits_few_rows(p)) {
+        lower_product_few(l, p, places, accumulate);
+        return;
+    }
     int64_t items = p->sum_batch ? p->batch : 1, results = p->sum_batch ? 1 : p->batch;
     Tile tile = choose_tile(l->limits, p, results);
     int64_t tiles_x = ceil_div(p->cols, tile.cols), tiles_y = ceil_div(p->rows, tile.rows);

@@ -258,9 +258,11 @@ static void add_attention(CaseGraph *graph, TensorId ids[5])
     int64_t sum = size(graph, 1) + size(graph, 3);
     static const char *const names[] = {"q", "k", "v"};
     for (int k = 0; k < 3; k++) ids[k] = case_input(graph, names[k], shape, fill_normal);
-    ids[3] = case_output(graph, "y", shape, sum);
+    bool adds = graph->of->op == OP_ATTENTION;
+    ids[3] = adds ? first_output(graph, "y", shape, sum) : case_output(graph, "y", shape, sum);
     ids[4] = case_output(graph, "lse", rows, sum);
-    case_node(graph, OP_ATTENTION, no_params, ids, 3, ids + 3, 2, 0);
+    case_node(graph, OP_ATTENTION, no_params, ids, 3, ids + 3, 2,
+              adds ? accumulate_bits(graph) : 0);
 }
 
 void build_attention(CaseGraph *graph)

@@ -1,0 +1,55 @@
+/* Lowering of the product of a few rows, as in decoding a token.
+ *
+ * The floor is B, read once; A and C are nothing beside it. That is what product_few reads. */
+#include "backends/gpu/lower.h"
+
+enum { MOST_ROWS = 4, LEAST_INNER = 512 /* elements a split */ };
+
+static bool in_fours(Place place, int64_t ld, int64_t stride)
+{
+    return place.offset % 16 == 0 && ld % 4 == 0 && stride % 4 == 0;
+}
+
+bool lower_suits_few_rows(const ProductParams *p)
+{
+    return p->rows <= MOST_ROWS && (!p->sum_batch || p->batch == 1);
+}
+
+void lower_product_few(Lowering *l, const ProductParams *p, const ProductPlaces *places,
+                       uint32_t accumulate)
+{
+    Place a = places->a, b = places->b, bias = places->bias, c = places->c;
+    bool wide = !p->trans_a && p->trans_b && p->inner % 4 == 0 &&
+                in_fours(a, p->ld_a, p->stride_a) && in_fours(b, p->ld_b, p->stride_b);
+    bool rows_of_b = p->trans_b || p->ld_b == 1; /* contiguous along the inner axis */
+    int64_t groups = ceil_div(p->cols, rows_of_b ? 4 : 32), size = p->rows * p->cols;
+    int64_t wanted = ceil_div(2 * l->limits->busy_groups, groups * p->batch);
+    int64_t splits = int64_max(1, int64_min(int64_min(wanted, p->inner / LEAST_INNER), 64));
+    int64_t each = round_up(ceil_div(p->inner, splits), 4);
+    splits = int64_max(1, ceil_div(p->inner, each)); /* none empty */
+    bool direct = splits == 1;
+    Place partial = direct ? (Place){0} : lower_scratch(l, 4 * p->batch * splits * size);
+    lower_dispatch(l, KERNEL_PRODUCT_FEW, GROUPS(groups, 1, p->batch * splits),
+                   BUFFERS(wide ? (Place){0} : a, wide ? a : (Place){0}, wide ? (Place){0} : b,
+                           wide ? b : (Place){0}, bias, direct ? c : (Place){0}, partial),
+                   SCALARS(product_few, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
+                           .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,
+                           .inner_a = p->trans_a ? (uint32_t)p->ld_a : 1,
+                           .inner_b = p->trans_b ? 1 : (uint32_t)p->ld_b,
+                           .col_b = p->trans_b ? (uint32_t)p->ld_b : 1, .ld_c = (uint32_t)p->ld_c,
+                           .stride_a = (uint32_t)p->stride_a, .stride_b = (uint32_t)p->stride_b,
+                           .stride_c = (uint32_t)p->stride_c,
+                           .stride_bias = (uint32_t)p->stride_bias, .splits = (uint32_t)splits,
+                           .each = (uint32_t)each, .wide = wide, .has_bias = bias.size > 0,
+                           .accumulate = accumulate),
+                   2.0 * (double)p->batch * (double)size * (double)p->inner);
+    if (direct) return;
+    lower_dispatch(l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, p->batch * size),
+                   BUFFERS(partial, bias, c),
+                   SCALARS(product_sum, .items = (uint32_t)p->batch, .rows = (uint32_t)p->rows,
+                           .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
+                           .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
+                           .stride_bias = (uint32_t)p->stride_bias, .has_bias = bias.size > 0,
+                           .accumulate = accumulate),
+                   0);
+}
