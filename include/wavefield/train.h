@@ -47,7 +47,7 @@ typedef struct wf_trainer_params {
     int64_t patience;   /* evaluations without a better loss that end the run
                            (wf_trainer_done); 0: no limit */
 } wf_trainer_params;
-/* Defaults first: wf_trainer_params(.steps = 2000). */
+/* Defaults first: wf_trainer_params(.steps = 2000). (Overridden initialisers: see data.h.) */
 #define wf_trainer_params(...)                                                                     \
     (&(wf_trainer_params){                                                                         \
         .warmup = -1, .min_learning_rate = -1, .weight_decay = -1, .clip = -1, __VA_ARGS__})
