@@ -119,6 +119,29 @@ static void keeps_what_others_put_there(void **state)
     fixture_close(&f);
 }
 
+/* Not even where a checkpoint is replaced, and again. */
+static void replaces_what_others_put_files_into(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    for (int i = 1; i <= 3; i++) {
+        must(wf_trainer_save_best(f.trainer, folder));
+        must(file_write_atomic(PATH("best/notes.txt"), "keep", 4));
+        steps(&f, 1);
+    }
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
+    assert_true(file_exists(PATH("best.kept-1/notes.txt")));
+    assert_true(file_exists(PATH("best.kept-1/model.safetensors")));
+    assert_latest("best");
+
+    /* What stands in the way since before. */
+    must(file_rename(PATH("best.kept-2"), PATH("best.replaced")));
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
+    fixture_close(&f);
+}
+
 /* A checkpoint that was moved away and linked to: its files are elsewhere, and stay there. */
 static void keeps_linked_checkpoints(void **state)
 {
@@ -560,3 +583,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        WITH_FOLDER(replaces_what_others_put_files_into),
