@@ -142,6 +142,21 @@ static void replaces_what_others_put_files_into(void **state)
     fixture_close(&f);
 }
 
+/* Things that are only called like checkpoints. */
+static void finds_what_is_whole(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    must(folder_make(PATH("step-00000009")));
+    must(file_write_atomic(PATH("step-00000010"), "x", 1));
+    must(folder_make(PATH("step-00000011.replaced")));
+    assert_latest("step-00000001");
+    must(wf_trainer_resume(f.trainer, folder));
+    fixture_close(&f);
+}
+
 /* A checkpoint that was moved away and linked to: its files are elsewhere, and stay there. */
 static void keeps_linked_checkpoints(void **state)
 {
@@ -584,3 +599,4 @@ int main(void)
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
         WITH_FOLDER(replaces_what_others_put_files_into),
+        WITH_FOLDER(finds_what_is_whole),

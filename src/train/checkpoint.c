@@ -249,6 +249,15 @@ static bool read_step(const char *folder, const char *entry, int64_t *step)
     return read;
 }
 
+/* Has it the file that is written last? Others may have things of such a name. */
+static bool is_whole(const char *folder, const char *entry)
+{
+    char *path = path_join(folder, entry);
+    bool whole = path && is_checkpoint(path);
+    free(path);
+    return whole;
+}
+
 /* Is `entry` a whole checkpoint under `folder`, and of which step? */
 static bool is_candidate(const char *folder, const char *entry, int64_t *step)
 {
@@ -258,6 +267,7 @@ static bool is_candidate(const char *folder, const char *entry, int64_t *step)
     } else if (!parse_name(entry, "", &name)) {
         return false;
     }
+    if (!is_whole(folder, entry)) return false;
     return parse_step(name.text, step) || read_step(folder, entry, step);
 }
 
