@@ -313,6 +313,27 @@ static void patience_ends_a_run(void **state)
     fixture_close(&f);
 }
 
+/* A loss of 0 is a best one like any other. */
+static void nothing_beats_a_loss_of_0(void **state)
+{
+    (void)state;
+    wf_evaluation e;
+    wf_progress progress;
+    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 1));
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    wf_trainer_progress(f.trainer, &progress);
+    assert_int_equal(progress.best_step, 1);
+    f.trainer->progress.best_loss = 0;
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    wf_trainer_progress(f.trainer, &progress);
+    assert_true(e.loss > 0 && progress.best_loss == 0);
+    assert_int_equal(progress.best_step, 1);
+    assert_true(wf_trainer_done(f.trainer));
+    fixture_close(&f);
+}
+
 /* ---- a disk that is full ---- */
 
 static void set_file_limit(rlim_t bytes)
@@ -600,3 +621,4 @@ int main(void)
 }
         WITH_FOLDER(replaces_what_others_put_files_into),
         WITH_FOLDER(finds_what_is_whole),
+        WITH_FOLDER(nothing_beats_a_loss_of_0),

@@ -78,8 +78,8 @@ WF_API void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *se
 typedef struct wf_progress {
     int64_t step, steps; /* done, and in all */
     int64_t tokens;      /* trained on so far */
-    double best_loss;    /* the lowest that wf_trainer_evaluate found; 0: none yet */
-    int64_t best_step;   /* and after which step */
+    double best_loss;    /* the lowest that wf_trainer_evaluate found */
+    int64_t best_step;   /* and after which step; both 0: none yet */
     int64_t since_best;  /* evaluations since then */
     int64_t evaluated;   /* the step of the last evaluation; 0: none yet */
 } wf_progress;

@@ -283,7 +283,8 @@ wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
                       result));
     progress->evaluated = progress->step;
     progress->since_best++;
-    if (progress->best_loss == 0 || result->loss < progress->best_loss) {
+    bool first = progress->best_loss == 0 && progress->best_step == 0;
+    if (first || result->loss < progress->best_loss) {
         progress->best_loss = result->loss;
         progress->best_step = progress->step;
         progress->since_best = 0;
