@@ -521,6 +521,16 @@ static void wrong_setting(void)
     replace_text(AT_1("state.json"), "\"accumulation\": 1", "\"accumulation\": \"1\"");
 }
 
+static void negative_loss(void)
+{
+    replace_text(AT_1("state.json"), "\"loss\": ", "\"loss\": -1");
+}
+
+static void evaluated_ahead(void)
+{
+    replace_text(AT_1("state.json"), "\"evaluated\": 0", "\"evaluated\": 2");
+}
+
 static void other_data(void)
 {
     char expected[64];
@@ -562,6 +572,8 @@ static void names_what_does_not_fit(void **state)
     refuse(same, wrong_cursor, WF_ERROR_FORMAT, "state.json: data cursor: ");
     refuse(same, wrong_loss_scale, WF_ERROR_FORMAT, "loss_scale: scale: expected 1, found 3");
     refuse(same, wrong_setting, WF_ERROR_FORMAT, "state.json: settings: accumulation is not");
+    refuse(same, negative_loss, WF_ERROR_FORMAT, "state.json: best: loss: expected a number of 0");
+    refuse(same, evaluated_ahead, WF_ERROR_FORMAT, "state.json: evaluated after step 2 and best");
     refuse(same, other_data, WF_ERROR_ARGUMENT, "was trained on other data");
 }
 
@@ -606,12 +618,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(keeps_the_newest),
         WITH_FOLDER(keeps_what_others_put_there),
+        WITH_FOLDER(replaces_what_others_put_files_into),
+        WITH_FOLDER(finds_what_is_whole),
         WITH_FOLDER(keeps_linked_checkpoints),
         WITH_FOLDER(ignores_and_removes_leftovers),
         WITH_FOLDER(the_best_stays),
         WITH_FOLDER(the_best_is_replaced_whole),
         WITH_FOLDER(evaluations_come_due),
         WITH_FOLDER(patience_ends_a_run),
+        WITH_FOLDER(nothing_beats_a_loss_of_0),
         WITH_FOLDER(full_disk_leaves_the_previous),
         WITH_FOLDER(names_what_does_not_fit),
         WITH_FOLDER(names_other_settings),
@@ -619,6 +634,3 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-        WITH_FOLDER(replaces_what_others_put_files_into),
-        WITH_FOLDER(finds_what_is_whole),
-        WITH_FOLDER(nothing_beats_a_loss_of_0),
