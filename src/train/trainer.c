@@ -247,13 +247,15 @@ static wf_status explain(wf_trainer *trainer, BatchCursor first)
 
 wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
 {
-    BatchCursor before = trainer->batches->cursor;
+    const BatchCursor before = trainer->batches->cursor;
+    const LossScale scale_before = trainer->loss_scale;
     OptimizerOutcome outcome;
     TallyValues sum;
     wf_status status = run_step(trainer, before, &outcome, &sum);
     if (!status && !outcome.all_finite) status = explain(trainer, before);
     if (status) { /* as if the step had not been tried */
         batches_seek(trainer->batches, before);
+        trainer->loss_scale = scale_before;
         return status;
     }
     double scale = trainer->loss_scale.scale;
