@@ -119,6 +119,44 @@ static void keeps_what_others_put_there(void **state)
     fixture_close(&f);
 }
 
+/* Not even where a checkpoint is replaced, and again. */
+static void replaces_what_others_put_files_into(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    for (int i = 1; i <= 3; i++) {
+        must(wf_trainer_save_best(f.trainer, folder));
+        must(file_write_atomic(PATH("best/notes.txt"), "keep", 4));
+        steps(&f, 1);
+    }
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
+    assert_true(file_exists(PATH("best.kept-1/notes.txt")));
+    assert_true(file_exists(PATH("best.kept-1/model.safetensors")));
+    assert_latest("best");
+
+    /* What stands in the way since before. */
+    must(file_rename(PATH("best.kept-2"), PATH("best.replaced")));
+    must(wf_trainer_save_best(f.trainer, folder));
+    assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
+    fixture_close(&f);
+}
+
+/* Things that are only called like checkpoints. */
+static void finds_what_is_whole(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture();
+    steps(&f, 1);
+    must(wf_trainer_save(f.trainer, folder, 0));
+    must(folder_make(PATH("step-00000009")));
+    must(file_write_atomic(PATH("step-00000010"), "x", 1));
+    must(folder_make(PATH("step-00000011.replaced")));
+    assert_latest("step-00000001");
+    must(wf_trainer_resume(f.trainer, folder));
+    fixture_close(&f);
+}
+
 /* A checkpoint that was moved away and linked to: its files are elsewhere, and stay there. */
 static void keeps_linked_checkpoints(void **state)
 {
@@ -271,6 +309,27 @@ static void patience_ends_a_run(void **state)
     must(wf_trainer_resume(f.trainer, folder));
     assert_int_equal(f.trainer->progress.since_best, 1);
     must(wf_trainer_evaluate(f.trainer, &e));
+    assert_true(wf_trainer_done(f.trainer));
+    fixture_close(&f);
+}
+
+/* A loss of 0 is a best one like any other. */
+static void nothing_beats_a_loss_of_0(void **state)
+{
+    (void)state;
+    wf_evaluation e;
+    wf_progress progress;
+    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 1));
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    wf_trainer_progress(f.trainer, &progress);
+    assert_int_equal(progress.best_step, 1);
+    f.trainer->progress.best_loss = 0;
+    steps(&f, 1);
+    must(wf_trainer_evaluate(f.trainer, &e));
+    wf_trainer_progress(f.trainer, &progress);
+    assert_true(e.loss > 0 && progress.best_loss == 0);
+    assert_int_equal(progress.best_step, 1);
     assert_true(wf_trainer_done(f.trainer));
     fixture_close(&f);
 }
@@ -462,6 +521,16 @@ static void wrong_setting(void)
     replace_text(AT_1("state.json"), "\"accumulation\": 1", "\"accumulation\": \"1\"");
 }
 
+static void negative_loss(void)
+{
+    replace_text(AT_1("state.json"), "\"loss\": ", "\"loss\": -1");
+}
+
+static void evaluated_ahead(void)
+{
+    replace_text(AT_1("state.json"), "\"evaluated\": 0", "\"evaluated\": 2");
+}
+
 static void other_data(void)
 {
     char expected[64];
@@ -503,6 +572,8 @@ static void names_what_does_not_fit(void **state)
     refuse(same, wrong_cursor, WF_ERROR_FORMAT, "state.json: data cursor: ");
     refuse(same, wrong_loss_scale, WF_ERROR_FORMAT, "loss_scale: scale: expected 1, found 3");
     refuse(same, wrong_setting, WF_ERROR_FORMAT, "state.json: settings: accumulation is not");
+    refuse(same, negative_loss, WF_ERROR_FORMAT, "state.json: best: loss: expected a number of 0");
+    refuse(same, evaluated_ahead, WF_ERROR_FORMAT, "state.json: evaluated after step 2 and best");
     refuse(same, other_data, WF_ERROR_ARGUMENT, "was trained on other data");
 }
 
@@ -547,12 +618,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(keeps_the_newest),
         WITH_FOLDER(keeps_what_others_put_there),
+        WITH_FOLDER(replaces_what_others_put_files_into),
+        WITH_FOLDER(finds_what_is_whole),
         WITH_FOLDER(keeps_linked_checkpoints),
         WITH_FOLDER(ignores_and_removes_leftovers),
         WITH_FOLDER(the_best_stays),
         WITH_FOLDER(the_best_is_replaced_whole),
         WITH_FOLDER(evaluations_come_due),
         WITH_FOLDER(patience_ends_a_run),
+        WITH_FOLDER(nothing_beats_a_loss_of_0),
         WITH_FOLDER(full_disk_leaves_the_previous),
         WITH_FOLDER(names_what_does_not_fit),
         WITH_FOLDER(names_other_settings),

@@ -406,6 +406,33 @@ static void a_resumed_run_equals_an_unbroken_one(void **state)
     assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out nothing"), 1);
 }
 
+/* Recomputation has no say in the bits, so a resumed run may begin and end it. */
+static void recomputation_can_be_switched_on_and_off(void **state)
+{
+    (void)state;
+    static const char *const flags[] = {"--recompute", "", "--no-recompute", ""};
+    static const bool stored[] = {true, true, false, false};
+    char line[256];
+    assert_int_equal(wavefield(TRAIN "--out switched"), 0);
+    for (int i = 0; i < 4; i++) {
+        snprintf(line, sizeof line, "cd %s/switched && rm -r *12 best model.safetensors", folder);
+        assert_int_equal(system(line), 0);
+        assert_int_equal(
+            wavefield("train --resume --data data.txt --device cpu --out switched %s", flags[i]),
+            0);
+        assert_same_file("model/model.safetensors", "switched/model.safetensors");
+        assert_int_equal(count_text("switched/step-00000012/state.json", "\"recompute\": true"),
+                         stored[i]);
+        snprintf(line, sizeof line,
+                 "cd %s/switched && sed 's/\"recompute\": [a-z]*/\"recompute\": %s/' "
+                 "*06/state.json > s && mv s *06/state.json",
+                 folder, stored[i] ? "true" : "false");
+        assert_int_equal(system(line), 0);
+    }
+    assert_int_equal(wavefield(TRAIN "--out none --recompute --no-recompute"), 2);
+    assert_says("exclude each other");
+}
+
 /* Evaluates, generates and goes on with a model whose tokenizer is a file of its own. */
 static void assert_usable(const char *model, const char *tokenizer_file)
 {
@@ -623,16 +650,26 @@ static void lines_of_json_train(void **state)
     FILE *file = fopen(IN_FOLDER("data.jsonl"), "w");
     assert_non_null(file);
     for (int i = 0; i < 200; i++)
-        fprintf(file, "{\"id\": %d, \"body\": \"the f\\u00f6x number %d\"}\n", i, i * i);
+        fprintf(file, "{\"id\": %d, \"body\": \"the f\\u00f6x number %d\", \"title\": \"the f\"}\n",
+                i, i * i);
     assert_int_equal(fclose(file), 0);
     write_file("held.txt", "the f\xC3\xB6x number 1\nthe f\xC3\xB6x number 2\n");
     assert_int_equal(wavefield("train " TINY "--data data.jsonl --out lines --device cpu"), 1);
-    assert_says("data.jsonl: line 1: no key \"text\"; the object has \"id\", \"body\"");
+    assert_says("data.jsonl: line 1: no key \"text\"; the object has \"id\", \"body\", \"title\"");
     assert_int_equal(wavefield("train " TINY "--data data.jsonl --text-field body --tokenizer char "
                                "--eval-data held.txt --steps 5 --out lines --device cpu"),
                      0);
     assert_says("vocabulary of 23 (char)"); /* those of the texts, not of JSON */
     assert_says("34 held out");
+    /* A resumed run is told what it is not given. */
+    const char *again = "train --resume --data data.jsonl --out lines --device cpu "
+                        "--eval-data held.txt --text-field";
+    assert_int_equal(wavefield("%s text", again), 1);
+    assert_says("--resume needs --data, --eval-data, --held-out and --text-field as");
+    assert_says("data.jsonl: line 1: no key \"text\"");
+    assert_int_equal(wavefield("%s title", again), 1);
+    assert_says("was trained on other data: same files, order, text field,");
+    assert_int_equal(wavefield("%s body", again), 0);
     assert_int_equal(
         wavefield("eval --model lines --data data.jsonl --text-field body --device cpu"), 0);
     assert_int_equal(wavefield("tokenize --tokenizer lines --data data.jsonl --text-field body "
@@ -862,6 +899,7 @@ int main(void)
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
         cmocka_unit_test(a_model_is_not_written_over),
         cmocka_unit_test(a_model_of_nan_is_not_called_causal),
+        cmocka_unit_test(recomputation_can_be_switched_on_and_off),
         cmocka_unit_test(subword_tokenizers_serve_a_model),
         cmocka_unit_test(a_tokenizer_json_serves_a_model),
         cmocka_unit_test(a_signal_saves_and_ends),

@@ -275,6 +275,7 @@ static void what_is_not_finite_is_named(void **state)
     must(wf_model_write(f.model, "layers.0.norm1.bias", bias));
     assert_int_equal(wf_trainer_step(f.trainer, NULL), WF_ERROR_NUMERIC);
     assert_message("step 1: layers.0.norm1.bias");
+    assert_true(f.trainer->loss_scale.scale == 65536);
     fixture_close(&f);
 }
 

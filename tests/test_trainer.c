@@ -5,6 +5,7 @@
 #include "tests/train_fixture.h"
 
 #include <math.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char *program_path;
@@ -367,6 +368,43 @@ static void memory_plan_is_what_is_allocated(void **state)
     fixture_close(&f);
 }
 
+/* Lets the process grow by this many bytes of addresses, or (0) as it could before. */
+static bool limit_growth(rlim_t bytes)
+{
+    static struct rlimit before;
+    unsigned long long pages;
+    if (!bytes) return setrlimit(RLIMIT_AS, &before) == 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file) return false;
+    bool read = fscanf(file, "%llu", &pages) == 1;
+    fclose(file);
+    if (!read || getrlimit(RLIMIT_AS, &before)) return false;
+    struct rlimit now = before;
+    now.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+    return setrlimit(RLIMIT_AS, &now) == 0;
+}
+
+/* A step may have 2^31 tokens, but only a batch of them is in memory; and a batch that does not fit
+ * the device takes none of the host's either. */
+static void accumulation_costs_no_memory(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 1));
+    wf_trainer *large = NULL, *wide = NULL;
+    const int64_t most = INT32_MAX / 17;
+    if (!limit_growth((rlim_t)512 << 20)) skip();
+    wf_status accumulates = wf_trainer_create(
+        f.model, f.data, wf_trainer_params(.batch_size = 1, .accumulation = most), &large);
+    wf_status widens =
+        wf_trainer_create(f.model, f.data, wf_trainer_params(.batch_size = most), &wide);
+    assert_true(limit_growth(0));
+    must(accumulates);
+    wf_trainer_destroy(large);
+    assert_int_equal(widens, WF_ERROR_MEMORY);
+    assert_message("training needs ");
+    fixture_close(&f);
+}
+
 /* A model whose parameters were laid out in several pages. */
 static Fixture open_paged(const char *const *settings, const wf_trainer_params *params)
 {
@@ -718,6 +756,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_unsteady_device_is_survived),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(memory_plan_is_what_is_allocated),
+        cmocka_unit_test(accumulation_costs_no_memory),
         cmocka_unit_test(pages_do_not_change_bits),
         cmocka_unit_test(adamw),
         cmocka_unit_test(hazards),

@@ -14,11 +14,6 @@
 
 #include <cmocka.h>
 
-/* wf_trainer_params() overrides its own defaults. */
-#if defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Woverride-init"
-#endif
-
 enum { FIXTURE_VOCABULARY = 11 };
 
 typedef struct Fixture {

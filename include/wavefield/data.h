@@ -23,6 +23,14 @@
 extern "C" {
 #endif
 
+/* Macros of parameters state defaults, which the initialisers of a call override. GCC (-Wextra) and
+ * Clang take an overridden initialiser for a mistake, and a macro cannot tell them otherwise within
+ * an expression. So that warning ends here; a program that wants it for structs of its own has it
+ * back after its includes by #pragma GCC diagnostic warning "-Woverride-init". */
+#if defined(__GNUC__) && !defined(__cplusplus)
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
+
 typedef struct wf_dataset wf_dataset;
 
 typedef struct wf_dataset_params {

@@ -47,7 +47,7 @@ typedef struct wf_trainer_params {
     int64_t patience;   /* evaluations without a better loss that end the run
                            (wf_trainer_done); 0: no limit */
 } wf_trainer_params;
-/* Defaults first: wf_trainer_params(.steps = 2000). */
+/* Defaults first: wf_trainer_params(.steps = 2000). (Overridden initialisers: see data.h.) */
 #define wf_trainer_params(...)                                                                     \
     (&(wf_trainer_params){                                                                         \
         .warmup = -1, .min_learning_rate = -1, .weight_decay = -1, .clip = -1, __VA_ARGS__})
@@ -78,8 +78,8 @@ WF_API void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *se
 typedef struct wf_progress {
     int64_t step, steps; /* done, and in all */
     int64_t tokens;      /* trained on so far */
-    double best_loss;    /* the lowest that wf_trainer_evaluate found; 0: none yet */
-    int64_t best_step;   /* and after which step */
+    double best_loss;    /* the lowest that wf_trainer_evaluate found */
+    int64_t best_step;   /* and after which step; both 0: none yet */
     int64_t since_best;  /* evaluations since then */
     int64_t evaluated;   /* the step of the last evaluation; 0: none yet */
 } wf_progress;

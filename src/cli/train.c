@@ -19,7 +19,7 @@ typedef struct TrainValues {
     int64_t steps, batch_size, sequence_length, warmup, accumulation, seed, tokenizer_size;
     double learning_rate, min_learning_rate, qk_rate, kernel_rate, weight_decay, clip, held_out;
     int64_t eval_every, patience, save_every, keep, log_every;
-    bool resume, recompute, tensorboard;
+    bool resume, recompute, no_recompute, tensorboard;
 } TrainValues;
 
 typedef struct TrainRun {
@@ -134,7 +134,7 @@ static void apply_options(const TrainValues *v, wf_trainer_params *settings)
     if (v->clip >= 0) settings->clip = v->clip;
     if (v->evaluator) settings->evaluator = v->evaluator;
     if (v->precision) settings->precision = v->precision;
-    if (v->recompute) settings->recompute = true;
+    if (v->recompute || v->no_recompute) settings->recompute = v->recompute;
     if (v->eval_every >= 0) settings->eval_every = v->eval_every;
     if (v->patience >= 0) settings->patience = v->patience;
 }
@@ -198,7 +198,11 @@ static wf_status begin(TrainRun *run)
     wf_progress progress;
     TRY(wf_device_open(v->device, &run->device));
     TRY(v->resume ? begin_resumed(run) : begin_new(run));
-    TRY(open_data(run));
+    wf_status status = open_data(run);
+    if (status == WF_ERROR_FORMAT && v->resume)
+        return fail_within(status, "--resume needs --data, --eval-data, --held-out and "
+                                   "--text-field as they were given before");
+    TRY(status);
     TRY(wf_trainer_create(run->model, run->data, &run->settings, &run->trainer));
     if (v->resume) TRY(wf_trainer_resume(run->trainer, v->out));
     wf_trainer_settings(run->trainer, &run->settings);
@@ -346,6 +350,8 @@ static int run(const void *values)
     if (v->resume && (v->set.count || v->tokenizer || v->tokenizer_size > 0))
         return usage_error("train", "--resume takes the configuration of the run it continues: "
                                     "leave --set and --tokenizer out");
+    if (v->recompute && v->no_recompute)
+        return usage_error("train", "--recompute and --no-recompute exclude each other");
     TrainRun train = {.values = v};
     handle_signals();
     int exit_status = finish("train", train_model(&train));
@@ -420,6 +426,8 @@ static const Option options[] = {
     OPTION(TrainValues, recompute, "recompute", FLAG, NULL, NULL,
            "keep less for the backward pass and compute it again: less memory, more work, the same "
            "bits"),
+    OPTION(TrainValues, no_recompute, "no-recompute", FLAG, NULL, NULL,
+           "with --resume: keep it all from now on, where the run began with --recompute"),
     OPTION(TrainValues, precision, "precision", TEXT, "TYPE", NULL,
            "f32, f16 or bf16: how activations and the weights of products are stored; f16 scales "
            "the loss",

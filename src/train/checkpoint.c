@@ -90,6 +90,37 @@ static wf_status remove_checkpoint(const char *folder, const char *name, const c
     return status;
 }
 
+/* Gives NAME.replaced, into which somebody put files of their own, the first free name NAME.kept-1,
+ * NAME.kept-2, …, so that the next one to be replaced finds its place. */
+static wf_status set_aside(const char *folder, const char *name)
+{
+    char *replaced = suffixed_path(folder, name, REPLACED), *kept = NULL;
+    wf_status status = replaced ? WF_OK : out_of_memory();
+    for (int i = 1; !status; i++) {
+        char suffix[24];
+        snprintf(suffix, sizeof suffix, ".kept-%d", i);
+        kept = suffixed_path(folder, name, suffix);
+        if (!kept) status = out_of_memory();
+        if (!kept || !file_exists(kept)) break;
+        free(kept);
+    }
+    if (!status) status = file_rename(replaced, kept);
+    free(replaced);
+    free(kept);
+    return status;
+}
+
+/* Makes way for the next NAME.replaced. */
+static wf_status clear_replaced(const char *folder, const char *name)
+{
+    TRY(remove_checkpoint(folder, name, REPLACED));
+    char *replaced = suffixed_path(folder, name, REPLACED);
+    if (!replaced) return out_of_memory();
+    wf_status status = file_exists(replaced) ? set_aside(folder, name) : WF_OK;
+    free(replaced);
+    return status;
+}
+
 /* Does the checkpoint that was to replace NAME.replaced stand? */
 static bool successor_stands(const char *folder, const char *name)
 {
@@ -113,7 +144,7 @@ static wf_status remove_leftover(const char *folder, const char *entry)
 {
     CheckpointName name;
     if (parse_name(entry, REPLACED, &name))
-        return successor_stands(folder, name.text) ? remove_checkpoint(folder, name.text, REPLACED)
+        return successor_stands(folder, name.text) ? clear_replaced(folder, name.text)
                                                    : restore_replaced(folder, name.text);
     if (!parse_name(entry, PARTIAL, &name) && !parse_name(entry, REMOVED, &name)) return WF_OK;
     char *path = path_join(folder, entry);
@@ -181,7 +212,7 @@ wf_status checkpoint_publish(const char *folder, const char *name, const char *p
     bool replaces = !status && folder_exists(path);
     if (replaces) status = file_rename(path, replaced);
     if (!status) status = file_rename(partial, path);
-    if (!status && folder_exists(replaced)) status = remove_checkpoint(folder, name, REPLACED);
+    if (!status) status = clear_replaced(folder, name);
     free(path);
     free(replaced);
     return status;
@@ -218,6 +249,15 @@ static bool read_step(const char *folder, const char *entry, int64_t *step)
     return read;
 }
 
+/* Has it the file that is written last? Others may have things of such a name. */
+static bool is_whole(const char *folder, const char *entry)
+{
+    char *path = path_join(folder, entry);
+    bool whole = path && is_checkpoint(path);
+    free(path);
+    return whole;
+}
+
 /* Is `entry` a whole checkpoint under `folder`, and of which step? */
 static bool is_candidate(const char *folder, const char *entry, int64_t *step)
 {
@@ -227,6 +267,7 @@ static bool is_candidate(const char *folder, const char *entry, int64_t *step)
     } else if (!parse_name(entry, "", &name)) {
         return false;
     }
+    if (!is_whole(folder, entry)) return false;
     return parse_step(name.text, step) || read_step(folder, entry, step);
 }
 

@@ -4,8 +4,9 @@
  * A checkpoint is written into NAME.partial, made durable, and renamed. One that must make room for
  * another of the same name waits as NAME.replaced until that one stands; one that goes is renamed
  * NAME.removed before its first file is removed. So whatever instant the process dies at, a folder
- * called NAME, or NAME.replaced where that is missing, is complete. One process at a time writes
- * under a folder. */
+ * called NAME, or NAME.replaced where that is missing, is complete. A replaced one into which
+ * somebody put files of their own stays, as NAME.kept-1 or a later number, and is no checkpoint to
+ * find any more. One process at a time writes under a folder. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 

@@ -122,8 +122,8 @@ static wf_status compare_state(const wf_trainer *trainer, const TrainingState *s
     TRY(settings_compare(&trainer->settings, &state->settings, path));
     if (state->fingerprint == trainer->data->fingerprint) return WF_OK;
     return fail(WF_ERROR_ARGUMENT,
-                "%s: was trained on other data: same files, order, tokenizer and held-out share "
-                "are needed to continue",
+                "%s: was trained on other data: same files, order, text field, tokenizer and "
+                "held-out share are needed to continue",
                 path);
 }
 

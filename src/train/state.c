@@ -72,8 +72,8 @@ static wf_status read_new_count(const json_t *object, const char *key, const cha
 static wf_status read_best(const json_t *best, const char *path, wf_progress *progress)
 {
     const json_t *loss = json_object_get(best, "loss");
-    if (!json_is_number(loss))
-        return fail(WF_ERROR_FORMAT, "%s: best: loss: expected a number", path);
+    if (!json_is_number(loss) || json_number_value(loss) < 0)
+        return fail(WF_ERROR_FORMAT, "%s: best: loss: expected a number of 0 or more", path);
     progress->best_loss = json_number_value(loss);
     TRY(read_new_count(best, "since", path, &progress->since_best));
     return read_count(best, "step", path, &progress->best_step);
@@ -107,6 +107,16 @@ static wf_status read_data(const json_t *data, const char *path, TrainingState *
     return read_count(data, "position", path, &state->cursor.position);
 }
 
+/* Nothing was evaluated after steps that are still to come. */
+static wf_status check_steps(const wf_progress *progress, const char *path)
+{
+    if (progress->evaluated <= progress->step && progress->best_step <= progress->step)
+        return WF_OK;
+    return fail(WF_ERROR_FORMAT, "%s: evaluated after step %lld and best after step %lld of %lld",
+                path, (long long)progress->evaluated, (long long)progress->best_step,
+                (long long)progress->step);
+}
+
 static wf_status state_from_json(const json_t *object, const char *path, TrainingState *state)
 {
     int64_t format = 0;
@@ -119,6 +129,7 @@ static wf_status state_from_json(const json_t *object, const char *path, Trainin
     TRY(read_count(object, "tokens", path, &state->progress.tokens));
     TRY(read_new_count(object, "evaluated", path, &state->progress.evaluated));
     TRY(read_best(json_object_get(object, "best"), path, &state->progress));
+    TRY(check_steps(&state->progress, path));
     TRY(read_data(json_object_get(object, "data"), path, state));
     TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));
     TRY(read_loss_scale(json_object_get(object, "loss_scale"), path, state));

@@ -10,17 +10,16 @@
 
 /* ---- creation ---- */
 
-static wf_status allocate_batches(wf_trainer *trainer)
+static wf_status allocate_tokens(wf_trainer *trainer)
 {
     const wf_trainer_params *s = &trainer->settings;
-    size_t micro = (size_t)(s->batch_size * s->sequence_length);
-    size_t step = micro * (size_t)s->accumulation;
-    trainer->token = malloc(step * sizeof *trainer->token);
-    trainer->target = malloc(step * sizeof *trainer->target);
-    trainer->order = malloc(micro * sizeof *trainer->order);
+    size_t n = (size_t)(s->batch_size * s->sequence_length);
+    trainer->token = malloc(n * sizeof *trainer->token);
+    trainer->target = malloc(n * sizeof *trainer->target);
+    trainer->order = malloc(n * sizeof *trainer->order);
     if (!trainer->token || !trainer->target || !trainer->order)
-        return fail(WF_ERROR_MEMORY, "out of memory for a step of %zu tokens", step);
-    return batches_create(trainer->data, s->sequence_length, s->seed, &trainer->batches);
+        return fail(WF_ERROR_MEMORY, "out of memory for a batch of %zu tokens", n);
+    return WF_OK;
 }
 
 static wf_status allocate_programs(wf_trainer *trainer)
@@ -55,8 +54,10 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
     trainer->progress.steps = settings.steps;
     wf_status status = wf_model_set_precision(model, settings.precision);
     trainer->loss_scale = loss_scale_first(model->storage);
-    if (!status) status = allocate_batches(trainer);
+    if (!status)
+        status = batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
     if (!status) status = allocate_programs(trainer);
+    if (!status) status = allocate_tokens(trainer); /* of a batch that fits the device */
     if (status) {
         wf_trainer_destroy(trainer);
         return status;
@@ -106,28 +107,29 @@ bool wf_trainer_evaluation_due(const wf_trainer *trainer)
 
 /* ---- one step ---- */
 
-static int64_t count_targets(const int32_t *target, int64_t n)
+/* Every place of a training sequence has a target. */
+static int64_t step_targets(const wf_trainer_params *s)
 {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) count += target[i] != TARGET_NONE;
-    return count;
+    return s->accumulation * s->batch_size * s->sequence_length;
 }
 
-/* Micro-batch `micro` of the step's tokens. Its dropout masks are its own, whatever came before. */
-static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro, int64_t targets)
+/* Draws the step's next micro-batch, which is its `micro`-th. Its dropout masks are its own,
+ * whatever came before. */
+static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro)
 {
     const wf_trainer_params *s = &trainer->settings;
-    int64_t n = s->batch_size * s->sequence_length;
     PassBatch batch = {
-        .token = trainer->token + micro * n,
-        .target = trainer->target + micro * n,
+        .token = trainer->token,
+        .target = trainer->target,
         .order = trainer->order,
         .key = {(uint32_t)(s->seed ^ s->seed >> 32),
                 (uint32_t)((uint64_t)trainer->progress.step * (uint64_t)s->accumulation +
                            (uint64_t)micro)},
-        .seed = trainer->loss_scale.scale / (double)targets,
+        .seed = trainer->loss_scale.scale / (double)step_targets(s),
     };
-    TRY(token_order(batch.token, n, trainer->model->config->vocab_size, trainer->order));
+    TRY(batches_next(trainer->batches, s->batch_size, trainer->token, trainer->target));
+    TRY(token_order(batch.token, s->batch_size * s->sequence_length,
+                    trainer->model->config->vocab_size, trainer->order));
     return pass_load(&trainer->programs.accumulate, &batch);
 }
 
@@ -139,17 +141,18 @@ static wf_status clear_gradients(wf_trainer *trainer)
     return WF_OK;
 }
 
-/* Forward, backward and update, once. */
-static wf_status try_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
+/* Forward, backward and update, once, of the sequences from `first` on. */
+static wf_status try_step(wf_trainer *trainer, BatchCursor first, OptimizerOutcome *outcome,
                           TallyValues *sum)
 {
     Programs *programs = &trainer->programs;
     int64_t step = trainer->progress.step + 1;
     if (trainer->interrupted) TRY(clear_gradients(trainer));
     trainer->interrupted = true;
+    TRY(batches_seek(trainer->batches, first));
     TRY(tally_clear(&programs->accumulate.tally));
     for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
-        TRY(load_micro_batch(trainer, micro, targets));
+        TRY(load_micro_batch(trainer, micro));
         TRY(pass_run(&programs->accumulate));
     }
     OptimizerStep update = {
@@ -165,11 +168,11 @@ static wf_status try_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome
 
 /* Where gradients overflow 16 bits the same step is tried again with a smaller scale: a try that
  * failed has changed nothing. */
-static wf_status run_step(wf_trainer *trainer, int64_t targets, OptimizerOutcome *outcome,
+static wf_status run_step(wf_trainer *trainer, BatchCursor first, OptimizerOutcome *outcome,
                           TallyValues *sum)
 {
     TRY(model_ready(trainer->model));
-    do TRY(try_step(trainer, targets, outcome, sum));
+    do TRY(try_step(trainer, first, outcome, sum));
     while (!outcome->all_finite && loss_scale_overflow(&trainer->loss_scale));
     return WF_OK;
 }
@@ -221,14 +224,16 @@ static wf_status explain_norm(const wf_trainer *trainer)
                 step, gradients.largest, gradients.name, step - 1);
 }
 
-/* Runs the step's micro-batches again, node by node, to the first tensor that is not finite. */
-static wf_status explain(wf_trainer *trainer, int64_t targets)
+/* Draws the step's micro-batches from `first` on again and runs them, node by node, to the first
+ * tensor that is not finite. */
+static wf_status explain(wf_trainer *trainer, BatchCursor first)
 {
     long long step = trainer->progress.step + 1;
+    TRY(batches_seek(trainer->batches, first));
     TRY(tally_clear(&trainer->programs.accumulate.tally));
     for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
         BadTensor bad;
-        TRY(load_micro_batch(trainer, micro, targets));
+        TRY(load_micro_batch(trainer, micro));
         TRY(diagnose_pass(&trainer->programs.accumulate, &bad));
         if (!bad.tensor) continue;
         return fail(WF_ERROR_NUMERIC,
@@ -242,25 +247,22 @@ static wf_status explain(wf_trainer *trainer, int64_t targets)
 
 wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
 {
-    const wf_trainer_params *s = &trainer->settings;
-    int64_t sequences = s->accumulation * s->batch_size;
-    BatchCursor before = trainer->batches->cursor;
-    TRY(batches_next(trainer->batches, sequences, trainer->token, trainer->target));
-    int64_t targets = count_targets(trainer->target, sequences * s->sequence_length);
-
+    const BatchCursor before = trainer->batches->cursor;
+    const LossScale scale_before = trainer->loss_scale;
     OptimizerOutcome outcome;
     TallyValues sum;
-    wf_status status = run_step(trainer, targets, &outcome, &sum);
-    if (!status && !outcome.all_finite) status = explain(trainer, targets);
+    wf_status status = run_step(trainer, before, &outcome, &sum);
+    if (!status && !outcome.all_finite) status = explain(trainer, before);
     if (status) { /* as if the step had not been tried */
         batches_seek(trainer->batches, before);
+        trainer->loss_scale = scale_before;
         return status;
     }
     double scale = trainer->loss_scale.scale;
     loss_scale_good(&trainer->loss_scale, trainer->model->storage);
     trainer->interrupted = false;
     trainer->progress.step++;
-    trainer->progress.tokens += targets;
+    trainer->progress.tokens += step_targets(&trainer->settings);
     if (stats)
         *stats = (wf_step_stats){
             .step = trainer->progress.step,
@@ -283,7 +285,8 @@ wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
                       result));
     progress->evaluated = progress->step;
     progress->since_best++;
-    if (progress->best_loss == 0 || result->loss < progress->best_loss) {
+    bool first = progress->best_loss == 0 && progress->best_step == 0;
+    if (first || result->loss < progress->best_loss) {
         progress->best_loss = result->loss;
         progress->best_step = progress->step;
         progress->since_best = 0;

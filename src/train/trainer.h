@@ -18,8 +18,8 @@ struct wf_trainer {
     Batches *batches;
     wf_progress progress;
     bool interrupted;        /* a step failed half-way: gradients may be left over */
-    int32_t *token, *target; /* of one step: [accumulation, B, N] */
-    int32_t *order;          /* of one micro-batch: [B·N] */
+    int32_t *token, *target; /* of one micro-batch: [B, N] */
+    int32_t *order;          /* [B·N] */
 };
 
 #endif

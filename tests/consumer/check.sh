@@ -42,12 +42,12 @@ project() {
 # programs FLAGS: the C and the C++ program, built and run without CMake.
 programs() {
     # shellcheck disable=SC2086
-    with_flags "$1" "$CC" $FLAGS -std=c11 -Wall -pedantic -Werror "$SOURCE/consumer.c" \
+    with_flags "$1" "$CC" $FLAGS -std=c11 -Wall -Wextra -pedantic -Werror "$SOURCE/consumer.c" \
         -o "$WORK/plain c"
     "$WORK/plain c"
     [ -n "$CXX" ] || return 0
     # shellcheck disable=SC2086
-    with_flags "$1" "$CXX" $FLAGS -std=c++17 -Wall -pedantic -Werror \
+    with_flags "$1" "$CXX" $FLAGS -std=c++17 -Wall -Wextra -pedantic -Werror \
         "$SOURCE/consumer.cc" -o "$WORK/plain c++"
     "$WORK/plain c++"
 }
@@ -111,6 +111,15 @@ headers)
         "$CC" -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only -I "$INCLUDE" -x c "$header"
         [ -z "$CXX" ] || "$CXX" -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only \
             -I "$INCLUDE" -x c++ "$header"
+    done
+    # The calls of a program that warns of as much as it can, by every compiler there is, with the
+    # headers as its own and as the system's.
+    for compiler in "$CC" gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        for include in -I -isystem; do
+            "$compiler" -std=c11 -pedantic -Wall -Wextra -Wshadow -Wconversion -Werror \
+                -fsyntax-only "$include" "$INCLUDE" "$SOURCE/params.c"
+        done
     done
     ;;
 symbols-shared)

@@ -5,11 +5,6 @@
 #include "data/dataset.h"
 #include "fuzz.h"
 
-/* wf_dataset_params() and its like override their own defaults. */
-#if defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Woverride-init"
-#endif
-
 /* Reads everything: the stream in one piece and in others, its spans, batches of it. Whether all
  * tokens could be read: those of a shard are looked at only then. */
 bool read_dataset(const wf_dataset *data);

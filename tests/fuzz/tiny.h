@@ -8,11 +8,6 @@
 
 #include <string.h>
 
-/* wf_trainer_params() overrides its own defaults. */
-#if defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Woverride-init"
-#endif
-
 enum { TINY_VOCABULARY = 3, TINY_TOKENS = 40 };
 
 static inline wf_config *tiny_config(const char *version)
