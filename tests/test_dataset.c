@@ -661,6 +661,35 @@ static void shards_equal_the_text(void **state)
     }
 }
 
+/* Whatever is written can be opened: a single held-out token could not. */
+static void one_held_out_token_is_refused(void **state)
+{
+    (void)state;
+    const char *path = IN_FOLDER("short.txt"), *shards = IN_FOLDER("short");
+    for (int n = 1; n <= 45; n++) {
+        int64_t expected = (n + 19) / 20, held_out;
+        wf_dataset *dataset;
+        write_file("short.txt", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", (size_t)n);
+        wf_status status = write_shards(path, bytes, 3, -1, "short", NULL);
+        if (expected < 2) {
+            assert_int_equal(status, WF_ERROR_ARGUMENT);
+            assert_message("1 token, at least 2 are needed");
+            assert_false(file_exists(shards) || file_exists(IN_FOLDER("short.part")));
+            must(write_shards(path, bytes, 3, 0, "short", NULL));
+            expected = 0;
+        } else {
+            must(status);
+        }
+        must(wf_dataset_open(
+            &(wf_dataset_params){.files = &shards, .n_files = 1, .tokenizer = bytes}, &dataset));
+        must(wf_dataset_size(dataset, NULL, &held_out, NULL));
+        assert_int_equal(held_out, expected);
+        assert_int_equal(dataset->count, n);
+        wf_dataset_destroy(dataset);
+        remove_shards("short");
+    }
+}
+
 static void a_cursor_continues_over_shards(void **state)
 {
     (void)state;
@@ -826,6 +855,7 @@ int main(void)
         cmocka_unit_test(texts_are_cut_between_words),
         cmocka_unit_test(large_texts_come_whole),
         cmocka_unit_test(shards_equal_the_text),
+        cmocka_unit_test(one_held_out_token_is_refused),
         cmocka_unit_test(a_cursor_continues_over_shards),
         cmocka_unit_test(shards_appear_whole_or_not_at_all),
         cmocka_unit_test(vocabularies_of_two_bytes),

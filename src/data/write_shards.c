@@ -163,6 +163,11 @@ static wf_status split_shards(Writing *w)
     int64_t training = w->result.training - held_out, shard = training / w->most;
     int64_t first = training % w->most;
     if (held_out == 0) return WF_OK;
+    if (held_out == 1)
+        return fail(WF_ERROR_ARGUMENT,
+                    "the share to hold out of %lld tokens is 1 token, at least 2 are needed: one "
+                    "to predict the next from; use a larger share, none, or more text",
+                    (long long)w->result.training);
     for (; shard < w->result.training_shards; shard++, first = 0) {
         char *path = path_join(w->folder, SHARD_NAME(TRAINING, shard));
         if (!path) return out_of_memory(w->folder);
