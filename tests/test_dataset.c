@@ -309,6 +309,19 @@ static void folders_stand_for_their_shards(void **state)
     assert_sources(&sources, " -tiny-val.bin");
     sources_destroy(&sources);
     assert_int_equal(sources_find(NULL, 0, NULL, 0, &sources), WF_ERROR_ARGUMENT);
+    /* A folder is never passed over in silence, whatever else there is. */
+    must(folder_make(IN_FOLDER("texts")));
+    write_text("texts/text.txt", "no shard");
+    const char *with_texts[] = {given[0], IN_FOLDER("texts"), given[1]};
+    for (int held_out = 0; held_out < 2; held_out++) {
+        assert_int_equal(held_out ? sources_find(given, 2, with_texts, 3, &sources)
+                                  : sources_find(with_texts, 3, NULL, 0, &sources),
+                         WF_ERROR_IO);
+        assert_message("texts: the folder holds no shards");
+    }
+    must(sources_find(&only, 1, given, 1, &sources)); /* "val" shards alone, left out */
+    assert_sources(&sources, " -more.jsonl");
+    sources_destroy(&sources);
 
     assert_null(sources_tokenizer(given, 2));
     must(wf_tokenizer_save(bytes, IN_FOLDER("shards")));
