@@ -764,6 +764,44 @@ static void count_reports(void *context, const wf_shards_result *so_far)
     *last = so_far->bytes;
 }
 
+/* Somebody fills the folder while shards for it are written. */
+static void fill_folder(void *context, const wf_shards_result *so_far)
+{
+    (void)context;
+    (void)so_far;
+    must(folder_make(IN_FOLDER("filled")));
+    write_text("filled/letter", "mine");
+}
+
+static void complete_shards_are_not_thrown_away(void **state)
+{
+    (void)state;
+    wf_dataset *dataset;
+    char *large = large_text((size_t)17 << 20, true, 1);
+    write_text("large.txt", large);
+    free(large);
+    const char *text = IN_FOLDER("large.txt"), *kept = IN_FOLDER("filled.part");
+    assert_int_equal(wf_shards_write(&(wf_shards_params){.files = &text,
+                                                         .n_files = 1,
+                                                         .tokenizer = bytes,
+                                                         .progress = fill_folder},
+                                     IN_FOLDER("filled"), NULL),
+                     WF_ERROR_IO);
+    assert_message("filled.part: cannot rename");
+    must(open_names(&kept, 1, 0, &dataset));
+    assert_int_equal(dataset->count, 17 << 20);
+    wf_dataset_destroy(dataset);
+    assert_true(file_exists(IN_FOLDER("filled/letter")));
+    remove_shards("filled.part");
+    /* A link is known beforehand. */
+    must(folder_make(IN_FOLDER("behind")));
+    assert_int_equal(symlink("behind", IN_FOLDER("link")), 0);
+    assert_int_equal(write_shards(IN_FOLDER("round.txt"), bytes, 0, 0, "link", NULL),
+                     WF_ERROR_ARGUMENT);
+    assert_message("link: the folder for new shards");
+    assert_false(file_exists(IN_FOLDER("link.part")));
+}
+
 static void shards_appear_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -870,6 +908,7 @@ int main(void)
         cmocka_unit_test(shards_equal_the_text),
         cmocka_unit_test(one_held_out_token_is_refused),
         cmocka_unit_test(a_cursor_continues_over_shards),
+        cmocka_unit_test(complete_shards_are_not_thrown_away),
         cmocka_unit_test(shards_appear_whole_or_not_at_all),
         cmocka_unit_test(vocabularies_of_two_bytes),
     };
