@@ -398,12 +398,12 @@ static void assert_tokens(const wf_dataset *dataset, const char *text, size_t le
 static void json_lines_become_documents(void **state)
 {
     (void)state;
-    static const char lines[] =
-        "{\"text\": \"one\", \"id\": 7}\n"
-        "\n  \t\r\n"
-        "{\"text\": \"\"}\n"
-        "{\"id\": [1, {}], \"text\": \"a\\nb\\u0000\\u00e9\\ud83c\\udf0a\"}\r\n"
-        "{\"text\":\"last\"}";
+    static const char lines[] = "{\"text\": \"one\", \"id\": 7}\n"
+                                "\n  \t\r\n"
+                                "{\"text\": \"\"}\n"
+                                "{\"id\": [1, {}, 18446744073709551615], \"text\": "
+                                "\"a\\nb\\u0000\\u00e9\\ud83c\\udf0a\"}\r\n"
+                                "{\"text\":\"last\"}";
     static const char expected[] = "one\na\nb\0\xC3\xA9\xF0\x9F\x8C\x8A\nlast\n";
     wf_dataset *dataset;
     write_text("fine.jsonl", lines);
@@ -433,6 +433,7 @@ static void errors_in_json_lines_name_the_line(void **state)
         {"{\"text\": \"x\"}\n[1]\n", "line 2: expected a JSON object, found an array"},
         {"{\"text\": \"x\"}\n{\"text\": \"y\n\"}", "line 2, column"},
         {"{\"text\": \"x\"} {\"text\": \"y\"}\n", "line 1, column"},
+        {"\n{\"text\": \"x\", \"text\": \"y\"}\n", "line 2, column 20: duplicate object key"},
         {"{\"text\": \"a\xFFz\"}\n", "line 1, column"},
         {"{\"text\": \"\\ud800\"}\n", "line 1, column"},
         {"\n\n\n", "no text"},
