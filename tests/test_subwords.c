@@ -710,6 +710,31 @@ static void bytes_without_tokens_are_named(void **state)
     unlink(json_path);
 }
 
+/* With ignore_merges a word that is a piece is that token, and words are in the bytes' alphabet: a
+ * name outside it is nobody's word. Expected is what Hugging Face's tokenizers 0.23.3 give. */
+static void names_outside_the_alphabet_are_no_words(void **state)
+{
+    (void)state;
+    static const int32_t expected[] = {162, 245, 98, 162, 250, 105};
+    static const char text[] = "\xE6\x97\xA5\xE6\x9C\xAC";
+    wf_tokenizer *tokenizer;
+    wf_tokens tokens = {0};
+    const char *piece;
+    size_t length;
+    assert_int_equal(
+        load_changed("llama3.json", "model.vocab.\xE6\x97\xA5\xE6\x9C\xAC", "483", &tokenizer),
+        WF_OK);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, text, sizeof text - 1, 0, &tokens), WF_OK);
+    assert_int_equal(tokens.count, 6);
+    assert_memory_equal(tokens.items, expected, sizeof expected);
+    assert_int_equal(wf_tokenizer_piece(tokenizer, 483, &piece, &length), WF_OK);
+    assert_int_equal(length, sizeof text - 1);
+    assert_memory_equal(piece, text, length);
+    wf_tokens_free(&tokens);
+    wf_tokenizer_destroy(tokenizer);
+    unlink(json_path);
+}
+
 #define CASE(test) cmocka_unit_test(test)
 
 int main(void)
@@ -727,6 +752,7 @@ int main(void)
         CASE(strange_pieces_are_refused),
         CASE(unknown_keys_are_named),
         CASE(patterns_that_differ_are_refused),
+        CASE(names_outside_the_alphabet_are_no_words),
         CASE(bytes_without_tokens_are_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
