@@ -210,6 +210,31 @@ static void composing_files_give_the_reference_tokens(void **state)
     assert_as_expected("qwen", "qwen.json", "bpe", "<|endoftext|>");
 }
 
+/* Marks in a row are put in order: as many as a text has, without taking time for each pair. */
+static void many_marks_are_put_in_order(void **state)
+{
+    (void)state;
+    enum { N = 200000 };
+    static const char *const marks[] = {"\xCC\x81", "\xCC\xA3"}; /* classes 230, 220 */
+    wf_tokenizer *tokenizer = load(data_path("qwen.json"));
+    Text mixed = {0}, ordered = {0};
+    wf_tokens tokens = {0}, expected = {0};
+    text_append(&mixed, "q");
+    text_append(&ordered, "q");
+    for (int i = 0; i < 2 * N; i++) text_append_bytes(&mixed, marks[i % 2], 2);
+    for (int i = 0; i < 2 * N; i++) text_append_bytes(&ordered, marks[i < N], 2);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, mixed.data, mixed.length, 0, &tokens), WF_OK);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, ordered.data, ordered.length, 0, &expected),
+                     WF_OK);
+    assert_int_equal(tokens.count, expected.count);
+    assert_memory_equal(tokens.items, expected.items, tokens.count * sizeof *tokens.items);
+    wf_tokens_free(&tokens);
+    wf_tokens_free(&expected);
+    text_destroy(&mixed);
+    text_destroy(&ordered);
+    wf_tokenizer_destroy(tokenizer);
+}
+
 static void assert_model_as_expected(const char *name, const char *file)
 {
     wf_tokenizer *tokenizer = load(data_path(file));
@@ -740,19 +765,13 @@ static void names_outside_the_alphabet_are_no_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(bpe_files_give_the_reference_tokens),
-        CASE(composing_files_give_the_reference_tokens),
-        CASE(models_give_the_reference_tokens),
-        CASE(a_learned_tokenizer_loses_nothing),
-        CASE(learning_again_gives_the_same_file),
-        CASE(what_cannot_be_learned_is_said),
-        CASE(a_folder_has_one_tokenizer),
-        CASE(damaged_models_are_refused),
-        CASE(bent_rules_are_refused),
-        CASE(strange_pieces_are_refused),
-        CASE(unknown_keys_are_named),
-        CASE(patterns_that_differ_are_refused),
-        CASE(names_outside_the_alphabet_are_no_words),
+        CASE(bpe_files_give_the_reference_tokens), CASE(composing_files_give_the_reference_tokens),
+        CASE(many_marks_are_put_in_order),         CASE(models_give_the_reference_tokens),
+        CASE(a_learned_tokenizer_loses_nothing),   CASE(learning_again_gives_the_same_file),
+        CASE(what_cannot_be_learned_is_said),      CASE(a_folder_has_one_tokenizer),
+        CASE(damaged_models_are_refused),          CASE(bent_rules_are_refused),
+        CASE(strange_pieces_are_refused),          CASE(unknown_keys_are_named),
+        CASE(patterns_that_differ_are_refused),    CASE(names_outside_the_alphabet_are_no_words),
         CASE(bytes_without_tokens_are_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
