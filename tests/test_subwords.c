@@ -3,7 +3,7 @@
 #include "base/files.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include "wavefield/tokenizer.h"
+#include "wavefield/data.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -258,6 +258,29 @@ static void models_give_the_reference_tokens(void **state)
     assert_model_as_expected("rules", "rules.model");
     assert_model_as_expected("llama2", "llama2.model");
     assert_model_as_expected("unknowns", "unknowns.model");
+}
+
+/* A model may give nothing for a text, be it all there is or the first of several. */
+static void texts_may_have_no_tokens(void **state)
+{
+    (void)state;
+    static const char lines[] = "{\"text\": \"  \"}\n{\"text\": \"ab\"}\n";
+    wf_tokenizer *tokenizer = load(data_path("rules.model"));
+    wf_dataset *dataset;
+    char path[96];
+    const char *files[] = {path};
+    wf_dataset_params params = {.files = files, .n_files = 1, .tokenizer = tokenizer};
+    snprintf(path, sizeof path, "%s/empty.txt", folder);
+    assert_int_equal(file_write_atomic(path, "   ", 3), WF_OK);
+    assert_int_equal(wf_dataset_open(&params, &dataset), WF_ERROR_FORMAT);
+    assert_message("no text");
+    unlink(path);
+    snprintf(path, sizeof path, "%s/empty.jsonl", folder);
+    assert_int_equal(file_write_atomic(path, lines, sizeof lines - 1), WF_OK);
+    assert_int_equal(wf_dataset_open(&params, &dataset), WF_OK);
+    wf_dataset_destroy(dataset);
+    unlink(path);
+    wf_tokenizer_destroy(tokenizer);
 }
 
 /* ---- learning ---- */
@@ -765,13 +788,21 @@ static void names_outside_the_alphabet_are_no_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(bpe_files_give_the_reference_tokens), CASE(composing_files_give_the_reference_tokens),
-        CASE(many_marks_are_put_in_order),         CASE(models_give_the_reference_tokens),
-        CASE(a_learned_tokenizer_loses_nothing),   CASE(learning_again_gives_the_same_file),
-        CASE(what_cannot_be_learned_is_said),      CASE(a_folder_has_one_tokenizer),
-        CASE(damaged_models_are_refused),          CASE(bent_rules_are_refused),
-        CASE(strange_pieces_are_refused),          CASE(unknown_keys_are_named),
-        CASE(patterns_that_differ_are_refused),    CASE(names_outside_the_alphabet_are_no_words),
+        CASE(bpe_files_give_the_reference_tokens),
+        CASE(composing_files_give_the_reference_tokens),
+        CASE(many_marks_are_put_in_order),
+        CASE(models_give_the_reference_tokens),
+        CASE(texts_may_have_no_tokens),
+        CASE(a_learned_tokenizer_loses_nothing),
+        CASE(learning_again_gives_the_same_file),
+        CASE(what_cannot_be_learned_is_said),
+        CASE(a_folder_has_one_tokenizer),
+        CASE(damaged_models_are_refused),
+        CASE(bent_rules_are_refused),
+        CASE(strange_pieces_are_refused),
+        CASE(unknown_keys_are_named),
+        CASE(patterns_that_differ_are_refused),
+        CASE(names_outside_the_alphabet_are_no_words),
         CASE(bytes_without_tokens_are_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

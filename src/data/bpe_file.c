@@ -390,9 +390,10 @@ static wf_status point_at_names(Reading *r, const size_t *end)
     Bpe *bpe = r->bpe;
     for (int32_t id = 0; id < bpe->vocabulary; id++) {
         const Entry *entry = &r->entries[id];
-        Name name = {bpe->names.data + end[id], end[id + 1] - end[id], id};
-        if (entry->added && name.length)
-            TRY(add_name(entry->normalised ? bpe->normalised : bpe->raw, entry->special, name));
+        size_t length = end[id + 1] - end[id];
+        if (length == 0) continue;
+        Name name = {bpe->names.data + end[id], length, id};
+        TRY(add_name(entry->normalised ? bpe->normalised : bpe->raw, entry->special, name));
     }
     for (int s = 0; s < 2; s++) {
         names_sort(&bpe->raw[s]);
