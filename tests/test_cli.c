@@ -612,6 +612,13 @@ static void shards_train_like_the_text(void **state)
     assert_int_equal(wavefield("tokenize --tokenizer byte --data data.txt --out bytes"), 0);
     assert_int_equal(wavefield("eval --model text --data bytes --device cpu"), 1);
     assert_says("the shards in bytes were made with another tokenizer (byte");
+    /* not only those that come first */
+    assert_int_equal(wavefield("eval --model text --data shards bytes --device cpu"), 1);
+    assert_says("the shards in bytes were made with another tokenizer (byte");
+    assert_int_equal(wavefield("train " TINY "--data shards/train_000000.bin shards/val_000000.bin "
+                               "bytes/train_000000.bin --out other --device cpu"),
+                     1);
+    assert_says("the shards in bytes/ were made with another tokenizer (byte");
 
     /* The same run, interrupted, goes on with the tokens in one shard instead of three. */
     char line[256];

@@ -309,6 +309,19 @@ static void folders_stand_for_their_shards(void **state)
     assert_sources(&sources, " -tiny-val.bin");
     sources_destroy(&sources);
     assert_int_equal(sources_find(NULL, 0, NULL, 0, &sources), WF_ERROR_ARGUMENT);
+    /* A folder is never passed over in silence, whatever else there is. */
+    must(folder_make(IN_FOLDER("texts")));
+    write_text("texts/text.txt", "no shard");
+    const char *with_texts[] = {given[0], IN_FOLDER("texts"), given[1]};
+    for (int held_out = 0; held_out < 2; held_out++) {
+        assert_int_equal(held_out ? sources_find(given, 2, with_texts, 3, &sources)
+                                  : sources_find(with_texts, 3, NULL, 0, &sources),
+                         WF_ERROR_IO);
+        assert_message("texts: the folder holds no shards");
+    }
+    must(sources_find(&only, 1, given, 1, &sources)); /* "val" shards alone, left out */
+    assert_sources(&sources, " -more.jsonl");
+    sources_destroy(&sources);
 
     assert_null(sources_tokenizer(given, 2));
     must(wf_tokenizer_save(bytes, IN_FOLDER("shards")));
@@ -385,12 +398,12 @@ static void assert_tokens(const wf_dataset *dataset, const char *text, size_t le
 static void json_lines_become_documents(void **state)
 {
     (void)state;
-    static const char lines[] =
-        "{\"text\": \"one\", \"id\": 7}\n"
-        "\n  \t\r\n"
-        "{\"text\": \"\"}\n"
-        "{\"id\": [1, {}], \"text\": \"a\\nb\\u0000\\u00e9\\ud83c\\udf0a\"}\r\n"
-        "{\"text\":\"last\"}";
+    static const char lines[] = "{\"text\": \"one\", \"id\": 7}\n"
+                                "\n  \t\r\n"
+                                "{\"text\": \"\"}\n"
+                                "{\"id\": [1, {}, 18446744073709551615], \"text\": "
+                                "\"a\\nb\\u0000\\u00e9\\ud83c\\udf0a\"}\r\n"
+                                "{\"text\":\"last\"}";
     static const char expected[] = "one\na\nb\0\xC3\xA9\xF0\x9F\x8C\x8A\nlast\n";
     wf_dataset *dataset;
     write_text("fine.jsonl", lines);
@@ -420,6 +433,7 @@ static void errors_in_json_lines_name_the_line(void **state)
         {"{\"text\": \"x\"}\n[1]\n", "line 2: expected a JSON object, found an array"},
         {"{\"text\": \"x\"}\n{\"text\": \"y\n\"}", "line 2, column"},
         {"{\"text\": \"x\"} {\"text\": \"y\"}\n", "line 1, column"},
+        {"\n{\"text\": \"x\", \"text\": \"y\"}\n", "line 2, column 20: duplicate object key"},
         {"{\"text\": \"a\xFFz\"}\n", "line 1, column"},
         {"{\"text\": \"\\ud800\"}\n", "line 1, column"},
         {"\n\n\n", "no text"},
@@ -661,6 +675,35 @@ static void shards_equal_the_text(void **state)
     }
 }
 
+/* Whatever is written can be opened: a single held-out token could not. */
+static void one_held_out_token_is_refused(void **state)
+{
+    (void)state;
+    const char *path = IN_FOLDER("short.txt"), *shards = IN_FOLDER("short");
+    for (int n = 1; n <= 45; n++) {
+        int64_t expected = (n + 19) / 20, held_out;
+        wf_dataset *dataset;
+        write_file("short.txt", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", (size_t)n);
+        wf_status status = write_shards(path, bytes, 3, -1, "short", NULL);
+        if (expected < 2) {
+            assert_int_equal(status, WF_ERROR_ARGUMENT);
+            assert_message("1 token, at least 2 are needed");
+            assert_false(file_exists(shards) || file_exists(IN_FOLDER("short.part")));
+            must(write_shards(path, bytes, 3, 0, "short", NULL));
+            expected = 0;
+        } else {
+            must(status);
+        }
+        must(wf_dataset_open(
+            &(wf_dataset_params){.files = &shards, .n_files = 1, .tokenizer = bytes}, &dataset));
+        must(wf_dataset_size(dataset, NULL, &held_out, NULL));
+        assert_int_equal(held_out, expected);
+        assert_int_equal(dataset->count, n);
+        wf_dataset_destroy(dataset);
+        remove_shards("short");
+    }
+}
+
 static void a_cursor_continues_over_shards(void **state)
 {
     (void)state;
@@ -720,6 +763,44 @@ static void count_reports(void *context, const wf_shards_result *so_far)
     int64_t *last = context;
     assert_true(so_far->bytes > *last && so_far->training > 0);
     *last = so_far->bytes;
+}
+
+/* Somebody fills the folder while shards for it are written. */
+static void fill_folder(void *context, const wf_shards_result *so_far)
+{
+    (void)context;
+    (void)so_far;
+    must(folder_make(IN_FOLDER("filled")));
+    write_text("filled/letter", "mine");
+}
+
+static void complete_shards_are_not_thrown_away(void **state)
+{
+    (void)state;
+    wf_dataset *dataset;
+    char *large = large_text((size_t)17 << 20, true, 1);
+    write_text("large.txt", large);
+    free(large);
+    const char *text = IN_FOLDER("large.txt"), *kept = IN_FOLDER("filled.part");
+    assert_int_equal(wf_shards_write(&(wf_shards_params){.files = &text,
+                                                         .n_files = 1,
+                                                         .tokenizer = bytes,
+                                                         .progress = fill_folder},
+                                     IN_FOLDER("filled"), NULL),
+                     WF_ERROR_IO);
+    assert_message("filled.part: cannot rename");
+    must(open_names(&kept, 1, 0, &dataset));
+    assert_int_equal(dataset->count, 17 << 20);
+    wf_dataset_destroy(dataset);
+    assert_true(file_exists(IN_FOLDER("filled/letter")));
+    remove_shards("filled.part");
+    /* A link is known beforehand. */
+    must(folder_make(IN_FOLDER("behind")));
+    assert_int_equal(symlink("behind", IN_FOLDER("link")), 0);
+    assert_int_equal(write_shards(IN_FOLDER("round.txt"), bytes, 0, 0, "link", NULL),
+                     WF_ERROR_ARGUMENT);
+    assert_message("link: the folder for new shards");
+    assert_false(file_exists(IN_FOLDER("link.part")));
 }
 
 static void shards_appear_whole_or_not_at_all(void **state)
@@ -826,7 +907,9 @@ int main(void)
         cmocka_unit_test(texts_are_cut_between_words),
         cmocka_unit_test(large_texts_come_whole),
         cmocka_unit_test(shards_equal_the_text),
+        cmocka_unit_test(one_held_out_token_is_refused),
         cmocka_unit_test(a_cursor_continues_over_shards),
+        cmocka_unit_test(complete_shards_are_not_thrown_away),
         cmocka_unit_test(shards_appear_whole_or_not_at_all),
         cmocka_unit_test(vocabularies_of_two_bytes),
     };

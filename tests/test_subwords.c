@@ -3,7 +3,7 @@
 #include "base/files.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include "wavefield/tokenizer.h"
+#include "wavefield/data.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -210,6 +210,31 @@ static void composing_files_give_the_reference_tokens(void **state)
     assert_as_expected("qwen", "qwen.json", "bpe", "<|endoftext|>");
 }
 
+/* Marks in a row are put in order: as many as a text has, without taking time for each pair. */
+static void many_marks_are_put_in_order(void **state)
+{
+    (void)state;
+    enum { N = 200000 };
+    static const char *const marks[] = {"\xCC\x81", "\xCC\xA3"}; /* classes 230, 220 */
+    wf_tokenizer *tokenizer = load(data_path("qwen.json"));
+    Text mixed = {0}, ordered = {0};
+    wf_tokens tokens = {0}, expected = {0};
+    text_append(&mixed, "q");
+    text_append(&ordered, "q");
+    for (int i = 0; i < 2 * N; i++) text_append_bytes(&mixed, marks[i % 2], 2);
+    for (int i = 0; i < 2 * N; i++) text_append_bytes(&ordered, marks[i < N], 2);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, mixed.data, mixed.length, 0, &tokens), WF_OK);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, ordered.data, ordered.length, 0, &expected),
+                     WF_OK);
+    assert_int_equal(tokens.count, expected.count);
+    assert_memory_equal(tokens.items, expected.items, tokens.count * sizeof *tokens.items);
+    wf_tokens_free(&tokens);
+    wf_tokens_free(&expected);
+    text_destroy(&mixed);
+    text_destroy(&ordered);
+    wf_tokenizer_destroy(tokenizer);
+}
+
 static void assert_model_as_expected(const char *name, const char *file)
 {
     wf_tokenizer *tokenizer = load(data_path(file));
@@ -233,6 +258,29 @@ static void models_give_the_reference_tokens(void **state)
     assert_model_as_expected("rules", "rules.model");
     assert_model_as_expected("llama2", "llama2.model");
     assert_model_as_expected("unknowns", "unknowns.model");
+}
+
+/* A model may give nothing for a text, be it all there is or the first of several. */
+static void texts_may_have_no_tokens(void **state)
+{
+    (void)state;
+    static const char lines[] = "{\"text\": \"  \"}\n{\"text\": \"ab\"}\n";
+    wf_tokenizer *tokenizer = load(data_path("rules.model"));
+    wf_dataset *dataset;
+    char path[96];
+    const char *files[] = {path};
+    wf_dataset_params params = {.files = files, .n_files = 1, .tokenizer = tokenizer};
+    snprintf(path, sizeof path, "%s/empty.txt", folder);
+    assert_int_equal(file_write_atomic(path, "   ", 3), WF_OK);
+    assert_int_equal(wf_dataset_open(&params, &dataset), WF_ERROR_FORMAT);
+    assert_message("no text");
+    unlink(path);
+    snprintf(path, sizeof path, "%s/empty.jsonl", folder);
+    assert_int_equal(file_write_atomic(path, lines, sizeof lines - 1), WF_OK);
+    assert_int_equal(wf_dataset_open(&params, &dataset), WF_OK);
+    wf_dataset_destroy(dataset);
+    unlink(path);
+    wf_tokenizer_destroy(tokenizer);
 }
 
 /* ---- learning ---- */
@@ -710,6 +758,31 @@ static void bytes_without_tokens_are_named(void **state)
     unlink(json_path);
 }
 
+/* With ignore_merges a word that is a piece is that token, and words are in the bytes' alphabet: a
+ * name outside it is nobody's word. Expected is what Hugging Face's tokenizers 0.23.3 give. */
+static void names_outside_the_alphabet_are_no_words(void **state)
+{
+    (void)state;
+    static const int32_t expected[] = {162, 245, 98, 162, 250, 105};
+    static const char text[] = "\xE6\x97\xA5\xE6\x9C\xAC";
+    wf_tokenizer *tokenizer;
+    wf_tokens tokens = {0};
+    const char *piece;
+    size_t length;
+    assert_int_equal(
+        load_changed("llama3.json", "model.vocab.\xE6\x97\xA5\xE6\x9C\xAC", "483", &tokenizer),
+        WF_OK);
+    assert_int_equal(wf_tokenizer_encode(tokenizer, text, sizeof text - 1, 0, &tokens), WF_OK);
+    assert_int_equal(tokens.count, 6);
+    assert_memory_equal(tokens.items, expected, sizeof expected);
+    assert_int_equal(wf_tokenizer_piece(tokenizer, 483, &piece, &length), WF_OK);
+    assert_int_equal(length, sizeof text - 1);
+    assert_memory_equal(piece, text, length);
+    wf_tokens_free(&tokens);
+    wf_tokenizer_destroy(tokenizer);
+    unlink(json_path);
+}
+
 #define CASE(test) cmocka_unit_test(test)
 
 int main(void)
@@ -717,7 +790,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(bpe_files_give_the_reference_tokens),
         CASE(composing_files_give_the_reference_tokens),
+        CASE(many_marks_are_put_in_order),
         CASE(models_give_the_reference_tokens),
+        CASE(texts_may_have_no_tokens),
         CASE(a_learned_tokenizer_loses_nothing),
         CASE(learning_again_gives_the_same_file),
         CASE(what_cannot_be_learned_is_said),
@@ -727,6 +802,7 @@ int main(void)
         CASE(strange_pieces_are_refused),
         CASE(unknown_keys_are_named),
         CASE(patterns_that_differ_are_refused),
+        CASE(names_outside_the_alphabet_are_no_words),
         CASE(bytes_without_tokens_are_named),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

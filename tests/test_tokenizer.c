@@ -158,6 +158,33 @@ static void characters_are_numbered_by_code_point(void **state)
     wf_tokenizer_destroy(tokenizer);
 }
 
+/* Of the largest there are, and around where the lengths of UTF-8 change: none is taken for
+ * another, and what lies beyond the largest of a vocabulary has no token. */
+static void characters_of_all_sizes_are_told_apart(void **state)
+{
+    (void)state;
+    static const uint32_t codes[] = {0x0,    0x7F,   0x80,   0xFF,    0x100,    0x7FF,    0x800,
+                                     0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFE, 0x10FFFF, 0};
+    Text text = {0};
+    char bytes[4];
+    for (int32_t n = 1; codes[n]; n++) {
+        text_append_bytes(&text, bytes, (size_t)utf8_encode(codes[n], bytes));
+        wf_tokenizer *tokenizer = from_text(text.data, text.length);
+        assert_int_equal(wf_tokenizer_vocabulary(tokenizer), n);
+        assert_round_trip(tokenizer, text.data, text.length, (size_t)n);
+        for (int32_t i = 0; codes[i] || i == 0; i++) {
+            size_t length = (size_t)utf8_encode(codes[i], bytes);
+            int32_t token = i - 1;
+            if (i > 0 && i <= n)
+                assert_tokens(tokenizer, bytes, length, &token, 1);
+            else
+                assert_not_encoded(tokenizer, bytes, length, "byte 0: the character U+");
+        }
+        wf_tokenizer_destroy(tokenizer);
+    }
+    text_destroy(&text);
+}
+
 static void characters_come_from_all_files(void **state)
 {
     (void)state;
@@ -283,13 +310,10 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_are_their_own_tokens),
-        CASE(characters_are_numbered_by_code_point),
-        CASE(characters_come_from_all_files),
-        CASE(text_without_tokens_is_named),
-        CASE(saved_tokenizers_load),
-        CASE(a_written_file_keeps_its_order),
-        CASE(wrong_files_are_refused),
+        cmocka_unit_test(bytes_are_their_own_tokens), CASE(characters_are_numbered_by_code_point),
+        CASE(characters_of_all_sizes_are_told_apart), CASE(characters_come_from_all_files),
+        CASE(text_without_tokens_is_named),           CASE(saved_tokenizers_load),
+        CASE(a_written_file_keeps_its_order),         CASE(wrong_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

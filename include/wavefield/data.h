@@ -94,8 +94,10 @@ typedef struct wf_shards_params {
 
 /* Writes the tokens of text as shards train_000000.bin, … and val_000000.bin, … into a new folder,
  * with the tokenizer's file. The tokens and the split are those wf_dataset_open() would make of the
- * same files. Memory does not grow with the text. The folder is written as FOLDER.part and appears
- * under its name when it is complete; if it exists, it must be empty. */
+ * same files; a split that holds out a single token, which shards of its own cannot be evaluated
+ * on, is WF_ERROR_ARGUMENT. Memory does not grow with the text. The folder is written as
+ * FOLDER.part and appears under its name when it is complete; if it exists, it must be empty, and
+ * no link. Complete shards that cannot be given the name stay in FOLDER.part. */
 WF_API wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
                                  wf_shards_result *result);
 

@@ -161,13 +161,27 @@ static wf_status compare(const wf_tokenizer *mine, const wf_tokenizer *theirs, c
                 folder, wf_tokenizer_type(theirs), m, wf_tokenizer_type(mine), n);
 }
 
+static wf_status check_folder(const wf_tokenizer *tokenizer, const char *folder)
+{
+    wf_tokenizer *theirs;
+    TRY(wf_tokenizer_load(folder, &theirs));
+    wf_status status = compare(tokenizer, theirs, folder);
+    wf_tokenizer_destroy(theirs);
+    return status;
+}
+
 wf_status tokenizer_check(const wf_tokenizer *tokenizer, const TextList *data)
 {
-    char *folder = tokenizer ? sources_tokenizer(data->items, data->count) : NULL;
-    wf_tokenizer *theirs = NULL;
-    wf_status status = folder ? wf_tokenizer_load(folder, &theirs) : WF_OK;
-    if (theirs) status = compare(tokenizer, theirs, folder);
-    wf_tokenizer_destroy(theirs);
-    free(folder);
+    char *checked = NULL; /* shards named one by one mostly stand in the same folder */
+    wf_status status = WF_OK;
+    for (int i = 0; i < data->count && tokenizer && !status; i++) {
+        char *folder = sources_tokenizer(&data->items[i], 1);
+        if (folder && (!checked || strcmp(folder, checked)))
+            status = check_folder(tokenizer, folder);
+        if (!folder) continue;
+        free(checked);
+        checked = folder;
+    }
+    free(checked);
     return status;
 }

@@ -32,8 +32,8 @@ typedef struct TokenizerChoice {
  * text, a new one of the fallback type. *out is NULL for shards without a tokenizer. */
 wf_status tokenizer_choose(const TokenizerChoice *choice, wf_tokenizer **out);
 
-/* Whether the tokenizer that stands beside shards of the data, if one does, gives the model's
- * tokens the model's meaning. `tokenizer` is the model's; NULL if it has none. */
+/* Whether every tokenizer that stands beside shards of the data gives the model's tokens the
+ * model's meaning. `tokenizer` is the model's; NULL if it has none. */
 wf_status tokenizer_check(const wf_tokenizer *tokenizer, const TextList *data);
 
 #endif

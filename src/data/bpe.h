@@ -55,8 +55,8 @@ void bpe_destroy(Bpe *bpe);
 /* The token whose piece these bytes are, -1: none or no table. */
 int32_t bpe_word(const Bpe *bpe, const char *text, size_t length);
 
-/* Text in Unicode's normal form C, to be freed; *out is `text` itself where that is quickly seen to
- * be in it. WF_ERROR_UNSUPPORTED without the library for it. */
+/* Text, which is valid UTF-8, in Unicode's normal form C, to be freed; *out is `text` itself where
+ * that is quickly seen to be in it. WF_ERROR_UNSUPPORTED without the library for it. */
 wf_status bpe_compose(const char *text, size_t length, char **out, size_t *out_length);
 
 #endif

@@ -106,9 +106,9 @@ static void alphabet_fill(Alphabet *alphabet)
     }
 }
 
-/* Appends the bytes that a name in the vocabulary stands for; one with other characters is plain
- * text. */
-static void append_bytes(const Alphabet *alphabet, const char *name, size_t length, Text *out)
+/* Appends the bytes that a name in the vocabulary stands for. One with other characters is plain
+ * text: false. */
+static bool append_bytes(const Alphabet *alphabet, const char *name, size_t length, Text *out)
 {
     size_t before = out->length;
     for (size_t at = 0; at < length;) {
@@ -118,11 +118,12 @@ static void append_bytes(const Alphabet *alphabet, const char *name, size_t leng
         if (byte < 0) {
             if (out->data) out->length = before;
             text_append_bytes(out, name, length);
-            return;
+            return false;
         }
         text_append_bytes(out, &(char){(char)byte}, 1);
         at += (size_t)n;
     }
+    return true;
 }
 
 /* ---- vocabulary ---- */
@@ -131,6 +132,7 @@ typedef struct Entry {
     const char *name; /* NULL: no token has this number */
     size_t length;
     bool added, special, normalised;
+    bool word; /* its piece is what the model's name says in the bytes' alphabet */
 } Entry;
 
 /* What is known while reading. */
@@ -214,11 +216,11 @@ static wf_status write_pieces(Reading *r, const Alphabet *alphabet)
     bpe->offset = calloc((size_t)bpe->vocabulary + 1, sizeof *bpe->offset);
     if (!bpe->offset) return out_of_memory();
     for (int32_t id = 0; id < bpe->vocabulary; id++) {
-        const Entry *entry = &r->entries[id];
+        Entry *entry = &r->entries[id];
         if (entry->name && entry->added && !entry->special)
             text_append_bytes(&text, entry->name, entry->length);
         else if (entry->name && !entry->special)
-            append_bytes(alphabet, entry->name, entry->length, &text);
+            entry->word = append_bytes(alphabet, entry->name, entry->length, &text);
         bpe->offset[id + 1] = (uint32_t)text.length; /* a file has less than 4 GiB */
     }
     bpe->bytes = text.data;
@@ -263,8 +265,7 @@ static wf_status index_words(Reading *r)
     bpe->words_size = size;
     for (int32_t id = 0; id < bpe->vocabulary; id++) {
         uint32_t first = bpe->offset[id], length = bpe->offset[id + 1] - first;
-        bool of_model = r->entries[id].name && json_object_get(r->vocabulary, r->entries[id].name);
-        if (!of_model || length == 0) continue;
+        if (!r->entries[id].word || length == 0) continue;
         size_t at = find_word(bpe, bpe->bytes + first, length);
         if (bpe->words[at] < 0) bpe->words[at] = id;
     }
@@ -364,7 +365,11 @@ static wf_status read_added(Reading *r, const json_t *token, size_t i)
     TRY(get_bool(token, where, "normalized", !special, &normalised));
     const char *content = json_string_value(json_object_get(token, "content"));
     Entry *entry = &r->entries[json_integer_value(json_object_get(token, "id"))];
-    *entry = (Entry){content, strlen(content), true, special, normalised};
+    *entry = (Entry){.name = content,
+                     .length = strlen(content),
+                     .added = true,
+                     .special = special,
+                     .normalised = normalised};
     return WF_OK;
 }
 
@@ -385,9 +390,10 @@ static wf_status point_at_names(Reading *r, const size_t *end)
     Bpe *bpe = r->bpe;
     for (int32_t id = 0; id < bpe->vocabulary; id++) {
         const Entry *entry = &r->entries[id];
-        Name name = {bpe->names.data + end[id], end[id + 1] - end[id], id};
-        if (entry->added && name.length)
-            TRY(add_name(entry->normalised ? bpe->normalised : bpe->raw, entry->special, name));
+        size_t length = end[id + 1] - end[id];
+        if (length == 0) continue;
+        Name name = {bpe->names.data + end[id], length, id};
+        TRY(add_name(entry->normalised ? bpe->normalised : bpe->raw, entry->special, name));
     }
     for (int s = 0; s < 2; s++) {
         names_sort(&bpe->raw[s]);

@@ -169,6 +169,7 @@ static wf_status append(void *context, const int32_t *tokens, int64_t n)
 {
     Growing *growing = context;
     TokenFile *file = growing->file;
+    if (n == 0) return WF_OK; /* a text of nothing but spaces may have none */
     if (n > growing->capacity - file->count) {
         int64_t larger = file->count + n + growing->capacity;
         int32_t *grown = realloc(file->tokens, (size_t)larger * sizeof *grown);

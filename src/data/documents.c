@@ -215,10 +215,12 @@ static wf_status missing_field(const Documents *documents)
 
 static wf_status parse_line(Documents *documents, const char *line, size_t length)
 {
+    /* Other keys' numbers may be 64-bit hashes, which do not fit a signed integer. */
+    enum { FLAGS = JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL };
     json_error_t error;
     long long number = documents->line;
     json_decref(documents->object);
-    documents->object = json_loadb(line, length, JSON_ALLOW_NUL, &error);
+    documents->object = json_loadb(line, length, FLAGS, &error);
     if (!documents->object)
         return fail(WF_ERROR_FORMAT, "%s: line %lld, column %d: %s", documents->path, number,
                     error.column, error.text);

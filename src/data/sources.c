@@ -65,22 +65,28 @@ static wf_status add_part(Sources *sources, const char *folder, const FolderList
     return WF_OK;
 }
 
-/* The folder's shards for training, or held out; *added says how many. */
+static bool has_shards(const FolderList *list)
+{
+    for (int i = 0; i < list->count; i++)
+        if (source_kind(list->names[i]) == SOURCE_SHARD) return true;
+    return false;
+}
+
+/* The folder's shards for training, or held out; *added says how many. A folder without any is an
+ * error: whoever named it would think that what it holds is read. */
 static wf_status add_folder(Sources *sources, const char *folder, FolderPart part, bool held_out,
                             int *added)
 {
     FolderList list;
     int before = sources->count;
     TRY(folder_list(folder, &list));
-    wf_status status = add_part(sources, folder, &list, part, held_out);
+    wf_status status =
+        has_shards(&list)
+            ? add_part(sources, folder, &list, part, held_out)
+            : fail(WF_ERROR_IO, "%s: the folder holds no shards (files that end in .bin)", folder);
     folder_list_destroy(&list);
     *added = sources->count - before;
     return status;
-}
-
-static wf_status no_shards(const char *folder)
-{
-    return fail(WF_ERROR_IO, "%s: the folder holds no shards (files that end in .bin)", folder);
 }
 
 /* What a name has for training. */
@@ -103,8 +109,7 @@ static wf_status add_held_out_name(Sources *sources, const char *name)
     int added;
     if (!folder_exists(name)) return add(sources, strdup(name), true);
     TRY(add_folder(sources, name, PART_VALIDATION, true, &added));
-    if (!added) TRY(add_folder(sources, name, PART_TRAINING, true, &added));
-    return added ? WF_OK : no_shards(name);
+    return added ? WF_OK : add_folder(sources, name, PART_TRAINING, true, &added);
 }
 
 static wf_status find(const char *const *names, int n_names, const char *const *held_out_names,
@@ -113,8 +118,7 @@ static wf_status find(const char *const *names, int n_names, const char *const *
     for (int i = 0; i < n_names; i++) TRY(add_training(sources, names[i]));
     for (int i = 0; i < n_held_out_names; i++) TRY(add_held_out_name(sources, held_out_names[i]));
     for (int i = 0; i < n_names && !n_held_out_names; i++) TRY(add_validation(sources, names[i]));
-    if (sources->count) return WF_OK;
-    return n_names ? no_shards(names[0]) : fail(WF_ERROR_ARGUMENT, "no data files");
+    return sources->count ? WF_OK : fail(WF_ERROR_ARGUMENT, "no data files");
 }
 
 wf_status sources_find(const char *const *names, int n_names, const char *const *held_out_names,

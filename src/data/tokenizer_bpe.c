@@ -153,6 +153,76 @@ static wf_status encode_between(Encoding *e, const char *text, size_t length)
     return status;
 }
 
+#ifdef WAVEFIELD_UTF8PROC
+
+static utf8proc_propval_t class_of(int32_t code)
+{
+    return utf8proc_get_property(code)->combining_class;
+}
+
+/* Sorts marks by their class, those of one class left in their order. */
+static void sort_marks(const int32_t *marks, size_t n, int32_t *sorted)
+{
+    size_t next[257] = {0};
+    for (size_t i = 0; i < n; i++) next[class_of(marks[i]) + 1]++;
+    for (int i = 0; i < 256; i++) next[i + 1] += next[i];
+    for (size_t i = 0; i < n; i++) sorted[next[class_of(marks[i])]++] = marks[i];
+}
+
+/* Puts decomposed text into canonical order (Unicode 15, D109); `room` is as large. */
+static void order_marks(int32_t *codes, size_t n, int32_t *room)
+{
+    for (size_t at = 0; at < n; at++) {
+        size_t first = at;
+        bool ordered = true;
+        for (; at < n && class_of(codes[at]); at++)
+            if (at > first && class_of(codes[at]) < class_of(codes[at - 1])) ordered = false;
+        if (ordered) continue;
+        sort_marks(codes + first, at - first, room);
+        memcpy(codes + first, room, (at - first) * sizeof *codes);
+    }
+}
+
+/* utf8proc_map() in its steps, but for the order of marks: it swaps neighbours, n²/4 times for n of
+ * them in a row. A character of two bytes or more has four codes at most. */
+static wf_status compose(const char *text, size_t length, char **out, size_t *out_length)
+{
+    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+    size_t capacity = 2 * length + 4, n = 0, used = 0;
+    int bound = 0;
+    int32_t *codes = malloc(2 * capacity * sizeof *codes);
+    if (!codes) return out_of_memory();
+    for (size_t at = 0; at < length;) {
+        uint32_t code;
+        at += (size_t)utf8_decode(text + at, length - at, &code);
+        n += (size_t)utf8proc_decompose_char((int32_t)code, codes + n, 4, options, &bound);
+    }
+    order_marks(codes, n, codes + capacity);
+    n = (size_t)utf8proc_normalize_utf32(codes, (utf8proc_ssize_t)n, options);
+    char *composed = malloc(4 * n + 1);
+    for (size_t i = 0; i < n && composed; i++)
+        used += (size_t)utf8_encode((uint32_t)codes[i], composed + used);
+    free(codes);
+    if (!composed) return out_of_memory();
+    *out = composed;
+    *out_length = used;
+    return WF_OK;
+}
+
+#else
+
+static wf_status compose(const char *text, size_t length, char **out, size_t *out_length)
+{
+    (void)text;
+    (void)length;
+    (void)out;
+    (void)out_length;
+    return fail(WF_ERROR_UNSUPPORTED, "\"NFC\" needs utf8proc (libutf8proc-dev): install it and "
+                                      "build again");
+}
+
+#endif
+
 wf_status bpe_compose(const char *text, size_t length, char **out, size_t *out_length)
 {
     /* Characters below U+0300 are composed already, and none of them is put together. */
@@ -160,19 +230,7 @@ wf_status bpe_compose(const char *text, size_t length, char **out, size_t *out_l
     while (at < length && (unsigned char)text[at] < 0xCC) at++;
     *out = (char *)text;
     *out_length = length;
-    if (at == length) return WF_OK;
-#ifdef WAVEFIELD_UTF8PROC
-    utf8proc_uint8_t *composed = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length,
-                                      &composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) return fail(WF_ERROR_MEMORY, "NFC: %s", utf8proc_errmsg(n));
-    *out = (char *)composed;
-    *out_length = (size_t)n;
-    return WF_OK;
-#else
-    return fail(WF_ERROR_UNSUPPORTED, "\"NFC\" needs utf8proc (libutf8proc-dev): install it and "
-                                      "build again");
-#endif
+    return at == length ? WF_OK : compose(text, length, out, out_length);
 }
 
 /* ---- the table ---- */

@@ -42,6 +42,7 @@ static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t 
 {
     (void)tokenizer;
     (void)flags;
+    if (length == 0) return WF_OK;
     TRY(tokens_reserve(tokens, length));
     int32_t *items = tokens->items + tokens->count;
     for (size_t i = 0; i < length; i++) items[i] = (unsigned char)text[i];

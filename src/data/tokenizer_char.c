@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_CODES = 0x110000 };
+enum { N_CODES = 0x110000 }; /* code points there are */
 
 typedef struct Character {
     char bytes[4]; /* UTF-8 */
@@ -14,25 +14,17 @@ typedef struct Character {
 } Character;
 
 typedef struct Characters {
-    Character *items;       /* [vocabulary] */
-    int32_t token[N_CODES]; /* by code point; -1: none */
+    Character *items; /* [vocabulary] */
+    int32_t *token;   /* [codes], by code point; -1: none */
+    uint32_t codes;   /* beyond the largest character; those from here on have no token */
 } Characters;
-
-/* No characters yet; NULL: out of memory. */
-static Characters *characters_create(void)
-{
-    Characters *characters = malloc(sizeof *characters);
-    if (!characters) return NULL;
-    characters->items = NULL;
-    memset(characters->token, 0xff, sizeof characters->token);
-    return characters;
-}
 
 static void destroy(wf_tokenizer *tokenizer)
 {
     Characters *characters = tokenizer->data;
     if (!characters) return;
     free(characters->items);
+    free(characters->token);
     free(characters);
 }
 
@@ -41,6 +33,38 @@ static wf_status out_of_memory(void)
     return fail(WF_ERROR_MEMORY, "out of memory for a tokenizer");
 }
 
+/* ---- the table ---- */
+
+static int32_t token_of(const Characters *characters, uint32_t code)
+{
+    return code < characters->codes ? characters->token[code] : -1;
+}
+
+/* Makes the table reach a code point. */
+static wf_status extend(Characters *characters, uint32_t code)
+{
+    enum { LEAST = 256 };
+    uint32_t codes = 2 * characters->codes;
+    if (codes < LEAST) codes = LEAST;
+    if (codes > N_CODES) codes = N_CODES;
+    if (codes <= code) codes = code + 1;
+    int32_t *grown = realloc(characters->token, codes * sizeof *grown);
+    if (!grown) return out_of_memory();
+    for (uint32_t i = characters->codes; i < codes; i++) grown[i] = -1;
+    characters->token = grown;
+    characters->codes = codes;
+    return WF_OK;
+}
+
+static wf_status set_token(Characters *characters, uint32_t code, int32_t token)
+{
+    if (code >= characters->codes) TRY(extend(characters, code));
+    characters->token[code] = token;
+    return WF_OK;
+}
+
+/* ---- making and loading ---- */
+
 /* Marks the characters of a text in token[]. */
 static wf_status mark(Characters *characters, const char *path)
 {
@@ -48,14 +72,13 @@ static wf_status mark(Characters *characters, const char *path)
     TRY(file_map(path, &map));
     const char *text = (const char *)map.data;
     wf_status status = WF_OK;
-    for (size_t at = 0; at < map.size;) {
+    for (size_t at = 0; at < map.size && !status;) {
         uint32_t code;
         int n = utf8_decode(text + at, map.size - at, &code);
-        if (n == 0) {
+        if (n)
+            status = set_token(characters, code, 0);
+        else
             status = fail_within(fail_invalid_utf8(at), "%s", path);
-            break;
-        }
-        characters->token[code] = 0;
         at += (size_t)n;
     }
     file_unmap(&map);
@@ -73,13 +96,13 @@ static Character character(uint32_t code)
 static wf_status number(wf_tokenizer *tokenizer, Characters *characters)
 {
     int32_t count = 0;
-    for (int32_t code = 0; code < N_CODES; code++)
+    for (uint32_t code = 0; code < characters->codes; code++)
         if (characters->token[code] >= 0) characters->token[code] = count++;
     characters->items = calloc((size_t)count + 1, sizeof *characters->items);
     if (!characters->items) return out_of_memory();
-    for (int32_t code = 0; code < N_CODES; code++)
+    for (uint32_t code = 0; code < characters->codes; code++)
         if (characters->token[code] >= 0)
-            characters->items[characters->token[code]] = character((uint32_t)code);
+            characters->items[characters->token[code]] = character(code);
     tokenizer->vocabulary = count;
     return WF_OK;
 }
@@ -88,7 +111,7 @@ static wf_status create(wf_tokenizer *tokenizer, const char *variant,
                         const wf_tokenizer_params *params)
 {
     (void)variant;
-    Characters *characters = tokenizer->data = characters_create();
+    Characters *characters = tokenizer->data = calloc(1, sizeof *characters);
     if (!characters) return out_of_memory();
     for (int i = 0; i < params->n_files; i++) TRY(mark(characters, params->files[i]));
     TRY(number(tokenizer, characters));
@@ -106,7 +129,7 @@ static wf_status parse(wf_tokenizer *tokenizer, const json_t *object, const char
     if (!text || length == 0)
         return fail(WF_ERROR_FORMAT, "%s: type \"char\" needs \"characters\", a string of them",
                     file);
-    Characters *characters = tokenizer->data = characters_create();
+    Characters *characters = tokenizer->data = calloc(1, sizeof *characters);
     if (!characters) return out_of_memory();
     characters->items = calloc(length, sizeof *characters->items);
     if (!characters->items) return out_of_memory();
@@ -115,10 +138,10 @@ static wf_status parse(wf_tokenizer *tokenizer, const json_t *object, const char
         uint32_t code;
         int n = utf8_decode(text + at, length - at, &code);
         if (n == 0) return fail(WF_ERROR_FORMAT, "%s: \"characters\" are not valid UTF-8", file);
-        if (characters->token[code] >= 0)
+        if (token_of(characters, code) >= 0)
             return fail(WF_ERROR_FORMAT, "%s: \"characters\": U+%04X stands there twice", file,
                         (unsigned)code);
-        characters->token[code] = count;
+        TRY(set_token(characters, code, count));
         characters->items[count++] = character(code);
         at += (size_t)n;
     }
@@ -137,6 +160,8 @@ static bool print(const wf_tokenizer *tokenizer, json_t *object)
     text_destroy(&text);
     return ok;
 }
+
+/* ---- use ---- */
 
 static wf_status fail_unknown(uint32_t code, const char *bytes, int n, size_t offset)
 {
@@ -157,8 +182,9 @@ static wf_status encode(const wf_tokenizer *tokenizer, const char *text, size_t 
         uint32_t code;
         int n = utf8_decode(text + at, length - at, &code);
         if (n == 0) return fail_invalid_utf8(at);
-        if (characters->token[code] < 0) return fail_unknown(code, text + at, n, at);
-        tokens->items[tokens->count++] = characters->token[code];
+        int32_t token = token_of(characters, code);
+        if (token < 0) return fail_unknown(code, text + at, n, at);
+        tokens->items[tokens->count++] = token;
         at += (size_t)n;
     }
     return WF_OK;

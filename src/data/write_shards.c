@@ -65,6 +65,10 @@ static void discard_partial(const char *partial, wf_status status)
 static wf_status check_free(const char *folder)
 {
     FolderList list;
+    if (path_is_link(folder))
+        return fail(WF_ERROR_ARGUMENT,
+                    "%s: the folder for new shards is put there whole, which a link does not allow",
+                    folder);
     if (!file_exists(folder)) return WF_OK;
     TRY(folder_list(folder, &list));
     wf_status status = WF_OK;
@@ -163,6 +167,11 @@ static wf_status split_shards(Writing *w)
     int64_t training = w->result.training - held_out, shard = training / w->most;
     int64_t first = training % w->most;
     if (held_out == 0) return WF_OK;
+    if (held_out == 1)
+        return fail(WF_ERROR_ARGUMENT,
+                    "the share to hold out of %lld tokens is 1 token, at least 2 are needed: one "
+                    "to predict the next from; use a larger share, none, or more text",
+                    (long long)w->result.training);
     for (; shard < w->result.training_shards; shard++, first = 0) {
         char *path = path_join(w->folder, SHARD_NAME(TRAINING, shard));
         if (!path) return out_of_memory(w->folder);
@@ -204,6 +213,16 @@ static wf_status write_partial(Writing *w)
     return folder_sync(w->folder);
 }
 
+/* Shards that cannot be put in place, be it that the folder is a mount or was filled meanwhile, are
+ * kept: they may be the work of hours. */
+static wf_status put_in_place(const Writing *w, const char *folder)
+{
+    wf_status status = file_rename(w->folder, folder);
+    if (status && folder_exists(w->folder))
+        fail_within(status, "the shards are complete and stay in %s", w->folder);
+    return status;
+}
+
 wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
                           wf_shards_result *result)
 {
@@ -222,8 +241,10 @@ wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
     wf_status status = write_partial(&w);
     shard_writer_destroy(w.training);
     shard_writer_destroy(w.held_out);
-    if (!status) status = file_rename(w.folder, folder);
-    if (status) discard_partial(w.folder, status);
+    if (status)
+        discard_partial(w.folder, status);
+    else
+        status = put_in_place(&w, folder);
     if (!status && result) *result = w.result;
     free(w.folder);
     return status;
