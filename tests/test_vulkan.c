@@ -1,11 +1,15 @@
 /* What only the Vulkan backend has: memory the host cannot see, recordings cut in submissions,
  * transforms in several places, and machines without a driver (test_vulkan absent). */
+#include "tests/scratch.h"
 #include "tests/support.h"
 
 #include "backends/vulkan/vulkan.h"
+#include "base/files.h"
 #include "check/check.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static Device *gpu;
@@ -76,6 +80,13 @@ static OneOp field_backward(void)
     return op;
 }
 
+static void expect_same_results(const OneOp *op, const OneOpResult *a, const OneOpResult *b)
+{
+    for (int k = 0; k < op->n_out; k++)
+        assert_memory_equal(a->out[k], b->out[k],
+                            (size_t)operand_elements(&op->out[k]) * sizeof(double));
+}
+
 /* Every step a submission of its own gives what one submission gives. */
 static void submissions_may_be_cut_anywhere(void **state)
 {
@@ -87,9 +98,7 @@ static void submissions_may_be_cut_anywhere(void **state)
     device->step_cost = 0;
     OneOpResult cut = test_run(gpu, &op);
     device->step_cost = step_cost;
-    for (int k = 0; k < op.n_out; k++)
-        assert_memory_equal(whole.out[k], cut.out[k],
-                            (size_t)operand_elements(&op.out[k]) * sizeof(double));
+    expect_same_results(&op, &whole, &cut);
 }
 
 typedef struct TwoFields {
@@ -193,6 +202,97 @@ static void short_transforms_mean_more_passes(void **state)
     *limit = whole;
 }
 
+/* ---- what is kept between runs ---- */
+
+/* The field with the device opened anew; how many transforms had to be compiled. */
+static int run_anew(const OneOp *op, OneOpResult *out)
+{
+    const Backend *backend = backend_find("vulkan");
+    Device *device;
+    test_ok(backend->open(0, &device));
+    *out = test_run(device, op);
+    int learned = vulkan_device(device)->n_learned;
+    backend->close(device);
+    return learned;
+}
+
+static void damage_files(size_t cut, size_t at)
+{
+    char path[512];
+    FolderList list;
+    test_ok(folder_list(IN_FOLDER("kept"), &list));
+    for (int i = 0; i < list.count; i++) {
+        char *data;
+        size_t size;
+        snprintf(path, sizeof path, "%s/%s", IN_FOLDER("kept"), list.names[i]);
+        test_ok(file_read(path, SIZE_MAX / 4, &data, &size));
+        if (at < size) data[at] = (char)(data[at] ^ 0x10);
+        test_ok(file_write_atomic(path, data, size > cut ? size - cut : 0));
+        free(data);
+    }
+    folder_list_destroy(&list);
+}
+
+static void compiled_transforms_are_kept(void **state)
+{
+    (void)state;
+    setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
+    OneOp op = field_backward();
+    OneOpResult first, again;
+    int shapes = run_anew(&op, &first);
+    assert_true(shapes > 0);
+    assert_int_equal(run_anew(&op, &again), 0);
+    expect_same_results(&op, &first, &again);
+    static const struct {
+        size_t cut, at;
+    } damages[] = {{1, SIZE_MAX}, {0, 700}};
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        damage_files(damages[i].cut, damages[i].at);
+        assert_int_equal(run_anew(&op, &again), shapes);
+        expect_same_results(&op, &first, &again);
+    }
+    /* A folder that cannot be made. */
+    test_ok(file_write_atomic(IN_FOLDER("file"), "x", 1));
+    setenv("WAVEFIELD_CACHE", IN_FOLDER("file/kept"), 1);
+    assert_int_equal(run_anew(&op, &again), shapes);
+    expect_same_results(&op, &first, &again);
+    setenv("WAVEFIELD_CACHE", "off", 1);
+}
+
+/* Whole by its checksum, and yet not what VkFFT wrote: as if its format had changed. */
+static void strange_transforms_are_not_loaded(void **state)
+{
+    (void)state;
+    setenv("WAVEFIELD_CACHE", IN_FOLDER("strange"), 1);
+    OneOp op = field_backward();
+    OneOpResult first, again;
+    int shapes = run_anew(&op, &first);
+    Device *device;
+    test_ok(backend_find("vulkan")->open(0, &device));
+    GpuCache *files = &vulkan_device(device)->files;
+    char name[96];
+    int found = 0;
+    for (int64_t length = 2; length <= 512; length *= 2)
+        for (int64_t rows = 1; rows <= 64; rows++)
+            for (int inverse = 0; inverse < 2; inverse++) {
+                char *data;
+                size_t size;
+                vulkan_transform_name(
+                    &(Transform){.length = length, .rows = rows, .inverse = inverse}, name);
+                if (!gpu_cache_load(files, name, (void **)&data, &size)) continue;
+                uint64_t huge = UINT64_MAX / 2;
+                memcpy(data + 40, &huge, sizeof huge); /* the first kernel's size */
+                gpu_cache_store(files, name, data, size);
+                free(data);
+                found++;
+            }
+    backend_find("vulkan")->close(device);
+    assert_int_equal(found, shapes);
+    assert_int_equal(run_anew(&op, &again), shapes);
+    expect_same_results(&op, &first, &again);
+    setenv("WAVEFIELD_CACHE", "off", 1);
+}
+
 static void no_driver_is_no_device(void **state)
 {
     (void)state;
@@ -230,8 +330,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(submissions_may_be_cut_anywhere, test_release),
         cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
         cmocka_unit_test_teardown(short_transforms_mean_more_passes, test_release),
+        cmocka_unit_test_teardown(compiled_transforms_are_kept, test_release),
+        cmocka_unit_test_teardown(strange_transforms_are_not_loaded, test_release),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, folder_set_up, folder_tear_down);
     backend->close(gpu);
     return failed;
 }

@@ -4,7 +4,7 @@ function(wf_vulkan_test name manifest package)
   if(manifest)
     add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
-      ENVIRONMENT "VK_DRIVER_FILES=${manifest};VK_ICD_FILENAMES=${manifest}")
+      ENVIRONMENT "VK_DRIVER_FILES=${manifest};VK_ICD_FILENAMES=${manifest};WAVEFIELD_CACHE=off")
   else()
     add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -E echo
       "skipped: no driver manifest (package ${package})")

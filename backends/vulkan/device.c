@@ -292,10 +292,7 @@ static wf_status create_device(VulkanDevice *device)
                                          .pPushConstantRanges = &arguments};
     TRY_VULKAN(vkCreatePipelineLayout(device->device, &layout, NULL, &device->layout), "opening %s",
                name);
-    VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    TRY_VULKAN(vkCreatePipelineCache(device->device, &cache, NULL, &device->cache), "opening %s",
-               name);
-    return WF_OK;
+    return vulkan_cache_open(device);
 }
 
 static void vulkan_close(Device *base)
@@ -308,7 +305,7 @@ static void vulkan_close(Device *base)
         vulkan_staging_destroy(device);
         for (int k = 0; k < KERNEL_COUNT; k++)
             vkDestroyPipeline(device->device, device->pipelines[k], NULL);
-        vkDestroyPipelineCache(device->device, device->cache, NULL);
+        vulkan_cache_close(device);
         vkDestroyPipelineLayout(device->device, device->layout, NULL);
         vkDestroyFence(device->device, device->fence, NULL);
         vkDestroyCommandPool(device->device, device->pool, NULL);

@@ -82,6 +82,88 @@ static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
     return vulkan_command_run(device, device->copies);
 }
 
+/* ---- what was compiled, in memory and in files ---- */
+
+/* Of the settings in transform_plan_compile(): another number where they change. */
+enum { FORM = 1 };
+
+const char *vulkan_transform_name(const Transform *shape, char name[96])
+{
+    snprintf(name, 96, "VkFFT %d form %d, %s, %lld of length %lld", VkFFTGetVersion(), (int)FORM,
+             shape->inverse ? "inverse" : "forward", (long long)shape->rows,
+             (long long)shape->length);
+    return name;
+}
+
+/* Takes over `compiled`. */
+static wf_status remember(VulkanDevice *device, const Transform *shape, void *compiled, size_t size)
+{
+    KnownTransform *known = calloc(1, sizeof *known);
+    if (!known) {
+        free(compiled);
+        return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
+    }
+    *known = (KnownTransform){*shape, compiled, size, device->transforms};
+    device->transforms = known;
+    return WF_OK;
+}
+
+static KnownTransform *find_known(const VulkanDevice *device, const Transform *shape)
+{
+    for (KnownTransform *known = device->transforms; known; known = known->next)
+        if (same_shape(&known->shape, shape)) return known;
+    return NULL;
+}
+
+/* VkFFT trusts the sizes inside: a head of five numbers, the whole size first, then for each kernel
+ * its size and its SPIR-V. */
+static bool is_compiled(const char *data, size_t size)
+{
+    enum { HEAD = 5 * sizeof(pfUINT), SPIRV_MAGIC = 0x07230203 };
+    pfUINT whole;
+    if (size <= HEAD) return false;
+    memcpy(&whole, data, sizeof whole);
+    if (whole != size) return false;
+    size_t at = HEAD;
+    while (at < size) {
+        pfUINT code;
+        uint32_t first;
+        if (size - at < sizeof code + sizeof first) return false;
+        memcpy(&code, data + at, sizeof code);
+        at += sizeof code;
+        memcpy(&first, data + at, sizeof first);
+        if (first != SPIRV_MAGIC || code % 4 || code > size - at) return false;
+        at += (size_t)code;
+    }
+    return true;
+}
+
+/* From an earlier run, which checked it. NULL: there is none. */
+static KnownTransform *find_kept(VulkanDevice *device, const Transform *shape)
+{
+    char name[96];
+    void *compiled = NULL;
+    size_t size = 0;
+    if (!gpu_cache_load(&device->files, vulkan_transform_name(shape, name), &compiled, &size))
+        return NULL;
+    if (!is_compiled(compiled, size)) {
+        free(compiled);
+        return NULL;
+    }
+    return remember(device, shape, compiled, size) ? NULL : find_known(device, shape);
+}
+
+static void forget(VulkanDevice *device, KnownTransform *known)
+{
+    char name[96];
+    gpu_cache_forget(&device->files, vulkan_transform_name(&known->shape, name));
+    KnownTransform **link = &device->transforms;
+    while (*link != known) link = &(*link)->next;
+    *link = known->next;
+    free(known->compiled);
+    free(known);
+}
+
 /* Compiles and checks a shape that the device has not met, and keeps what was compiled. */
 static wf_status learn(VulkanTransform *transform, VkFFTConfiguration settings)
 {
@@ -90,17 +172,24 @@ static wf_status learn(VulkanTransform *transform, VkFFTConfiguration settings)
     TRY(transform_plan_compile(&transform->plan, settings));
     transform->made = true;
     TRY(transform_plan_check(&transform->plan, &device->base, run));
-    KnownTransform *known = calloc(1, sizeof *known);
+    device->n_learned++;
+    char name[96];
+    const void *saved = transform->plan.app.saveApplicationString;
     size_t size = (size_t)transform->plan.app.applicationStringSize;
+    gpu_cache_store(&device->files, vulkan_transform_name(&transform->shape, name), saved, size);
     void *compiled = malloc(size + 1);
-    if (!known || !compiled) {
-        free(known);
-        free(compiled);
-        return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
-    }
-    memcpy(compiled, transform->plan.app.saveApplicationString, size);
-    *known = (KnownTransform){transform->shape, compiled, size, device->transforms};
-    device->transforms = known;
+    if (!compiled) return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
+    memcpy(compiled, saved, size);
+    return remember(device, &transform->shape, compiled, size);
+}
+
+static wf_status compile_known(VulkanTransform *transform, VkFFTConfiguration settings,
+                               const KnownTransform *known)
+{
+    settings.loadApplicationFromString = 1;
+    settings.loadApplicationString = known->compiled;
+    TRY(transform_plan_compile(&transform->plan, settings));
+    transform->made = true;
     return WF_OK;
 }
 
@@ -112,15 +201,15 @@ static wf_status compile(VulkanTransform *transform)
                                    .queue = &device->queue,
                                    .commandPool = &device->pool,
                                    .fence = &device->fence,
-                                   .pipelineCache = &device->cache};
+                                   .pipelineCache = &device->pipeline_cache};
     transform->plan.shape = transform->shape;
-    for (KnownTransform *known = device->transforms; known; known = known->next) {
-        if (!same_shape(&known->shape, &transform->shape)) continue;
-        settings.loadApplicationFromString = 1;
-        settings.loadApplicationString = known->compiled;
-        TRY(transform_plan_compile(&transform->plan, settings));
-        transform->made = true;
-        return WF_OK;
+    KnownTransform *known = find_known(device, &transform->shape);
+    if (known) return compile_known(transform, settings, known);
+    known = find_kept(device, &transform->shape);
+    if (known) {
+        if (!compile_known(transform, settings, known)) return WF_OK;
+        forget(device, known);
+        transform->plan = (TransformPlan){.shape = transform->shape};
     }
     return learn(transform, settings);
 }

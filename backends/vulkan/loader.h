@@ -42,6 +42,7 @@
     X(vkDestroyPipelineLayout)                                                                     \
     X(vkCreatePipelineCache)                                                                       \
     X(vkDestroyPipelineCache)                                                                      \
+    X(vkGetPipelineCacheData)                                                                      \
     X(vkCreateComputePipelines)                                                                    \
     X(vkDestroyPipeline)                                                                           \
     X(vkCreateDescriptorSetLayout)                                                                 \
@@ -110,6 +111,7 @@ const char *vulkan_load(void);
 #define vkDestroyPipelineLayout             vulkan_table.p_vkDestroyPipelineLayout
 #define vkCreatePipelineCache               vulkan_table.p_vkCreatePipelineCache
 #define vkDestroyPipelineCache              vulkan_table.p_vkDestroyPipelineCache
+#define vkGetPipelineCacheData              vulkan_table.p_vkGetPipelineCacheData
 #define vkCreateComputePipelines            vulkan_table.p_vkCreateComputePipelines
 #define vkDestroyPipeline                   vulkan_table.p_vkDestroyPipeline
 #define vkCreateDescriptorSetLayout         vulkan_table.p_vkCreateDescriptorSetLayout

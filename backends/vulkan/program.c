@@ -40,8 +40,8 @@ static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
                   .module = module,
                   .pName = "main"},
         .layout = device->layout};
-    VkResult result = vkCreateComputePipelines(device->device, device->cache, 1, &info, NULL,
-                                               &device->pipelines[kernel]);
+    VkResult result = vkCreateComputePipelines(device->device, device->pipeline_cache, 1, &info,
+                                               NULL, &device->pipelines[kernel]);
     vkDestroyShaderModule(device->device, module, NULL);
     TRY_VULKAN(result, "compiling kernel %s", gpu_kernels[kernel].name);
     return WF_OK;
@@ -185,6 +185,7 @@ wf_status vulkan_program_create(Device *device, const Plan *plan, Program **out)
         vulkan_program_destroy(&program->base);
         return status;
     }
+    vulkan_cache_keep(vulkan_device(device));
     *out = &program->base;
     return WF_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef BACKENDS_VULKAN_VULKAN_H
 #define BACKENDS_VULKAN_VULKAN_H
 
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/vulkan/loader.h"
 
@@ -21,7 +22,9 @@ typedef struct VulkanDevice {
     VkFence fence;          /* of work that is waited for, and VkFFT's */
     VkCommandBuffer copies; /* of work that is waited for */
     VkPipelineLayout layout;
-    VkPipelineCache cache;
+    VkPipelineCache pipeline_cache;
+    GpuCache files;                     /* what is kept between runs of the program */
+    uint64_t pipelines_kept;            /* hash of the compiled pipelines in the file */
     VkPipeline pipelines[KERNEL_COUNT]; /* made when first needed */
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t memory_type;  /* of buffers */
@@ -33,6 +36,7 @@ typedef struct VulkanDevice {
     GpuLimits gpu;
     double step_cost;           /* largest estimate of one submission's work */
     KnownTransform *transforms; /* shapes checked so far */
+    int n_learned;              /* of them, those compiled here rather than read from a file */
 } VulkanDevice;
 
 typedef struct VulkanBuffer {
@@ -74,6 +78,11 @@ wf_status vulkan_command_begin(VkCommandBuffer commands, VkCommandBufferUsageFla
 wf_status vulkan_command_run(VulkanDevice *device, VkCommandBuffer commands);
 wf_status vulkan_wait(VulkanDevice *device);
 
+/* cache.c: the pipeline cache, filled from its file; keep writes it back where it has grown. */
+wf_status vulkan_cache_open(VulkanDevice *device);
+void vulkan_cache_keep(VulkanDevice *device);
+void vulkan_cache_close(VulkanDevice *device);
+
 /* buffer.c */
 wf_status vulkan_buffer_create(Device *device, int64_t size, Buffer **out);
 void vulkan_buffer_destroy(Buffer *buffer);
@@ -98,6 +107,8 @@ wf_status vulkan_transform_create(VulkanDevice *device, const Plan *plan, const 
 void vulkan_transform_destroy(VulkanTransform *transform); /* NULL is allowed */
 bool vulkan_transform_is(const VulkanTransform *transform, const Transform *shape);
 wf_status vulkan_transform_record(VulkanTransform *transform, VkCommandBuffer commands);
+/* Under which what was compiled for this shape is kept in files; returns `name`. */
+const char *vulkan_transform_name(const Transform *shape, char name[96]);
 void vulkan_known_transforms_free(VulkanDevice *device);
 
 #endif
