@@ -15,7 +15,8 @@ static wf_status allocate(VulkanDevice *device, uint32_t type, VkDeviceSize size
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                  VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
     double mib = (double)size / 0x1p20;
-    TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, buffer), "a buffer of %.1f MiB", mib);
+    TRY_VULKAN_MAKE(device, *buffer, vkCreateBuffer(device->device, &info, NULL, buffer),
+                    "a buffer of %.1f MiB", mib);
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(device->device, *buffer, &needs);
     if (!(needs.memoryTypeBits >> type & 1u))
@@ -27,15 +28,15 @@ static wf_status allocate(VulkanDevice *device, uint32_t type, VkDeviceSize size
                                        .pNext = &flags,
                                        .allocationSize = needs.size,
                                        .memoryTypeIndex = type};
-    TRY_VULKAN(vkAllocateMemory(device->device, &allocation, NULL, memory), "a buffer of %.1f MiB",
-               mib);
-    TRY_VULKAN(vkBindBufferMemory(device->device, *buffer, *memory, 0), "a buffer of %.1f MiB",
-               mib);
+    TRY_VULKAN_MAKE(device, *memory, vkAllocateMemory(device->device, &allocation, NULL, memory),
+                    "a buffer of %.1f MiB", mib);
+    TRY_VULKAN(device, vkBindBufferMemory(device->device, *buffer, *memory, 0),
+               "a buffer of %.1f MiB", mib);
     VkBufferDeviceAddressInfo where = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                        .buffer = *buffer};
     if (address) *address = vkGetBufferDeviceAddress(device->device, &where);
     if (data)
-        TRY_VULKAN(vkMapMemory(device->device, *memory, 0, VK_WHOLE_SIZE, 0, data),
+        TRY_VULKAN(device, vkMapMemory(device->device, *memory, 0, VK_WHOLE_SIZE, 0, data),
                    "mapping a buffer of %.1f MiB", mib);
     return WF_OK;
 }
@@ -43,6 +44,7 @@ static wf_status allocate(VulkanDevice *device, uint32_t type, VkDeviceSize size
 wf_status vulkan_buffer_create(Device *base, int64_t size, Buffer **out)
 {
     VulkanDevice *device = vulkan_device(base);
+    TRY(vulkan_alive(device));
     VulkanBuffer *buffer = calloc(1, sizeof *buffer);
     if (!buffer) return fail(WF_ERROR_MEMORY, "out of memory for a buffer's record");
     buffer->base = (Buffer){.device = base, .size = size};
@@ -85,12 +87,13 @@ void vulkan_staging_destroy(VulkanDevice *device)
 static wf_status copy(VulkanDevice *device, VkBuffer from, int64_t from_offset, VkBuffer to,
                       int64_t to_offset, int64_t size)
 {
-    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
+    VkCommandBuffer commands;
+    TRY(vulkan_once_begin(device, &commands));
     VkBufferCopy range = {.srcOffset = (VkDeviceSize)from_offset,
                           .dstOffset = (VkDeviceSize)to_offset,
                           .size = (VkDeviceSize)size};
-    vkCmdCopyBuffer(device->copies, from, to, 1, &range);
-    return vulkan_command_run(device, device->copies);
+    vkCmdCopyBuffer(commands, from, to, 1, &range);
+    return vulkan_once_run(device);
 }
 
 wf_status vulkan_buffer_write(Buffer *base, int64_t offset, const void *data, int64_t size)
@@ -99,7 +102,7 @@ wf_status vulkan_buffer_write(Buffer *base, int64_t offset, const void *data, in
     VulkanDevice *device = vulkan_device(base->device);
     TRY(buffer_check_range(base, offset, size));
     if (buffer->data) {
-        TRY(vulkan_wait(device));
+        TRY(vulkan_wait(device, device->submitted));
         memcpy(buffer->data + offset, data, (size_t)size);
         return WF_OK;
     }
@@ -117,7 +120,7 @@ wf_status vulkan_buffer_read(Buffer *base, int64_t offset, void *data, int64_t s
     VulkanDevice *device = vulkan_device(base->device);
     TRY(buffer_check_range(base, offset, size));
     if (buffer->data) {
-        TRY(vulkan_wait(device));
+        TRY(vulkan_wait(device, device->submitted));
         memcpy(data, buffer->data + offset, (size_t)size);
         return WF_OK;
     }
@@ -135,7 +138,8 @@ wf_status vulkan_buffer_fill(Buffer *base, int64_t offset, int64_t size, uint32_
     VulkanDevice *device = vulkan_device(base->device);
     TRY(buffer_check_words(base, offset, size));
     if (size == 0) return WF_OK;
-    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
-    vkCmdFillBuffer(device->copies, buffer->buffer, (VkDeviceSize)offset, (VkDeviceSize)size, word);
-    return vulkan_command_run(device, device->copies);
+    VkCommandBuffer commands;
+    TRY(vulkan_once_begin(device, &commands));
+    vkCmdFillBuffer(commands, buffer->buffer, (VkDeviceSize)offset, (VkDeviceSize)size, word);
+    return vulkan_once_run(device);
 }

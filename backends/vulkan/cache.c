@@ -52,7 +52,9 @@ static VkResult create(VulkanDevice *device, const void *data, size_t size)
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
                                       .initialDataSize = size,
                                       .pInitialData = data};
-    return vkCreatePipelineCache(device->device, &info, NULL, &device->pipeline_cache);
+    VkResult result = vkCreatePipelineCache(device->device, &info, NULL, &device->pipeline_cache);
+    if (result) device->pipeline_cache = VK_NULL_HANDLE;
+    return result;
 }
 
 wf_status vulkan_cache_open(VulkanDevice *device)
@@ -71,7 +73,7 @@ wf_status vulkan_cache_open(VulkanDevice *device)
     }
     free(data);
     if (result) result = create(device, NULL, 0);
-    if (result) return vulkan_fail(result, "opening %s", device->base.info.name);
+    if (result) return vulkan_fail(device, result, "opening %s", device->base.info.name);
     return WF_OK;
 }
 

@@ -1,7 +1,6 @@
 /* Vulkan devices: those with Vulkan 1.2, buffer device addresses and a compute queue. */
 #include "backends/vulkan/vulkan.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,33 +10,6 @@ enum { MAX_DEVICES = 32, MAX_FAMILIES = 32 };
 /* What the kernels need of a device (shaders/): threads in a group, bytes of group memory. */
 enum { KERNEL_THREADS = 256, KERNEL_SHARED = 16384 };
 
-static const char *result_text(VkResult result)
-{
-    switch (result) {
-    case VK_ERROR_OUT_OF_HOST_MEMORY: return "out of host memory";
-    case VK_ERROR_OUT_OF_DEVICE_MEMORY: return "not enough device memory";
-    case VK_ERROR_DEVICE_LOST: return "the device was lost (reset, hung or removed)";
-    case VK_ERROR_INCOMPATIBLE_DRIVER: return "no driver";
-    case VK_ERROR_INITIALIZATION_FAILED: return "the driver does not start";
-    case VK_ERROR_TOO_MANY_OBJECTS: return "too many allocations";
-    case VK_ERROR_MEMORY_MAP_FAILED: return "memory cannot be mapped";
-    default: return "failed";
-    }
-}
-
-wf_status vulkan_fail(VkResult result, const char *format, ...)
-{
-    char doing[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(doing, sizeof doing, format, arguments);
-    va_end(arguments);
-    bool memory = result == VK_ERROR_OUT_OF_HOST_MEMORY ||
-                  result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS;
-    return fail(memory ? WF_ERROR_MEMORY : WF_ERROR_DEVICE, "Vulkan: %s: %s (error %d)", doing,
-                result_text(result), (int)result);
-}
-
 /* ---- which devices there are ---- */
 
 static wf_status create_instance(VkInstance *out)
@@ -45,7 +17,7 @@ static wf_status create_instance(VkInstance *out)
     const char *absent = vulkan_load();
     if (absent) return fail(WF_ERROR_DEVICE, "%s", absent);
     uint32_t version = 0;
-    TRY_VULKAN(vkEnumerateInstanceVersion(&version), "asking for the loader's version");
+    TRY_VULKAN(NULL, vkEnumerateInstanceVersion(&version), "asking for the loader's version");
     if (version < VK_API_VERSION_1_2)
         return fail(WF_ERROR_DEVICE, "the Vulkan loader speaks %u.%u, 1.2 is needed",
                     VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
@@ -54,7 +26,7 @@ static wf_status create_instance(VkInstance *out)
                                      .apiVersion = VK_API_VERSION_1_2};
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                  .pApplicationInfo = &application};
-    TRY_VULKAN(vkCreateInstance(&info, NULL, out), "starting");
+    TRY_VULKAN_MAKE(NULL, *out, vkCreateInstance(&info, NULL, out), "starting");
     return WF_OK;
 }
 
@@ -92,7 +64,9 @@ static const char *lacks(VkPhysicalDevice physical)
     vkGetPhysicalDeviceProperties(physical, &properties);
     uint32_t family;
     if (properties.apiVersion < VK_API_VERSION_1_2) return "Vulkan 1.2";
-    if (!find_features(physical).bufferDeviceAddress) return "buffer device addresses";
+    VkPhysicalDeviceVulkan12Features features = find_features(physical);
+    if (!features.bufferDeviceAddress) return "buffer device addresses";
+    if (!features.timelineSemaphore) return "timeline semaphores";
     if (!find_family(physical, &family)) return "a compute queue";
     if (properties.limits.maxComputeWorkGroupInvocations < KERNEL_THREADS ||
         properties.limits.maxComputeWorkGroupSize[0] < KERNEL_THREADS)
@@ -109,7 +83,7 @@ static wf_status find_devices(VkInstance instance, VkPhysicalDevice *out, uint32
     VkPhysicalDevice all[MAX_DEVICES];
     uint32_t n = MAX_DEVICES;
     VkResult result = vkEnumeratePhysicalDevices(instance, &n, all);
-    if (result && result != VK_INCOMPLETE) return vulkan_fail(result, "listing devices");
+    if (result && result != VK_INCOMPLETE) return vulkan_fail(NULL, result, "listing devices");
     *count = 0;
     if (n == 0) fail(WF_ERROR_DEVICE, "no Vulkan driver offers a device here");
     for (int software = 0; software < 2; software++) {
@@ -216,7 +190,7 @@ static wf_status find_alignment(VulkanDevice *device)
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 1 << 20, .usage = VULKAN_VIEW_USAGE};
     VkBuffer buffer;
-    TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, &buffer), "opening %s",
+    TRY_VULKAN(device, vkCreateBuffer(device->device, &info, NULL, &buffer), "opening %s",
                device->base.info.name);
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(device->device, buffer, &needs);
@@ -257,13 +231,13 @@ static void choose_limits(VulkanDevice *device)
 
 static wf_status create_device(VulkanDevice *device)
 {
-    uint32_t family = 0;
-    find_family(device->physical, &family);
+    find_family(device->physical, &device->family);
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .timelineSemaphore = VK_TRUE,
         .bufferDeviceAddress = VK_TRUE};
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                     .queueFamilyIndex = family,
+                                     .queueFamilyIndex = device->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &(float){1}};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
@@ -271,27 +245,19 @@ static wf_status create_device(VulkanDevice *device)
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue};
     const char *name = device->base.info.name;
-    TRY_VULKAN(vkCreateDevice(device->physical, &info, NULL, &device->device), "opening %s", name);
-    vkGetDeviceQueue(device->device, family, 0, &device->queue);
-    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                    .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-                                    .queueFamilyIndex = family};
-    TRY_VULKAN(vkCreateCommandPool(device->device, &pool, NULL, &device->pool), "opening %s", name);
-    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    TRY_VULKAN(vkCreateFence(device->device, &fence, NULL, &device->fence), "opening %s", name);
-    VkCommandBufferAllocateInfo copies = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                          .commandPool = device->pool,
-                                          .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                          .commandBufferCount = 1};
-    TRY_VULKAN(vkAllocateCommandBuffers(device->device, &copies, &device->copies), "opening %s",
-               name);
+    TRY_VULKAN_MAKE(device, device->device,
+                    vkCreateDevice(device->physical, &info, NULL, &device->device), "opening %s",
+                    name);
+    vkGetDeviceQueue(device->device, device->family, 0, &device->queue);
+    TRY(vulkan_queue_create(device));
     VkPushConstantRange arguments = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
                                      .size = GPU_MAX_ARGUMENT_BYTES};
     VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                          .pushConstantRangeCount = 1,
                                          .pPushConstantRanges = &arguments};
-    TRY_VULKAN(vkCreatePipelineLayout(device->device, &layout, NULL, &device->layout), "opening %s",
-               name);
+    TRY_VULKAN_MAKE(device, device->layout,
+                    vkCreatePipelineLayout(device->device, &layout, NULL, &device->layout),
+                    "opening %s", name);
     return vulkan_cache_open(device);
 }
 
@@ -307,8 +273,7 @@ static void vulkan_close(Device *base)
             vkDestroyPipeline(device->device, device->pipelines[k], NULL);
         vulkan_cache_close(device);
         vkDestroyPipelineLayout(device->device, device->layout, NULL);
-        vkDestroyFence(device->device, device->fence, NULL);
-        vkDestroyCommandPool(device->device, device->pool, NULL);
+        vulkan_queue_destroy(device);
         vkDestroyDevice(device->device, NULL);
     }
     if (device->instance) vkDestroyInstance(device->instance, NULL);
@@ -343,36 +308,6 @@ static wf_status vulkan_open(int index, Device **out)
 failed:
     vulkan_close(&device->base);
     return status;
-}
-
-/* ---- running something and waiting for it ---- */
-
-wf_status vulkan_command_begin(VkCommandBuffer commands, VkCommandBufferUsageFlags flags)
-{
-    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                      .flags = flags};
-    TRY_VULKAN(vkBeginCommandBuffer(commands, &begin), "recording");
-    vulkan_barrier(commands); /* behind every earlier submission */
-    return WF_OK;
-}
-
-wf_status vulkan_command_run(VulkanDevice *device, VkCommandBuffer commands)
-{
-    vulkan_barrier(commands); /* the host may read what was written */
-    TRY_VULKAN(vkEndCommandBuffer(commands), "recording");
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                           .commandBufferCount = 1,
-                           .pCommandBuffers = &commands};
-    TRY_VULKAN(vkQueueSubmit(device->queue, 1, &submit, device->fence), "submitting");
-    TRY_VULKAN(vkWaitForFences(device->device, 1, &device->fence, VK_TRUE, UINT64_MAX), "running");
-    TRY_VULKAN(vkResetFences(device->device, 1, &device->fence), "running");
-    return WF_OK;
-}
-
-wf_status vulkan_wait(VulkanDevice *device)
-{
-    TRY_VULKAN(vkQueueWaitIdle(device->queue), "running");
-    return WF_OK;
 }
 
 /* ---- the backend ---- */

@@ -4,7 +4,7 @@
  * the slab's memory, a buffer of its own. What was compiled for a length and number of rows is kept
  * with the device and loaded for further places. */
 #define VKFFT_BACKEND 0
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/watch.h"
 
 #include "backends/gpu/vkfft.h"
 
@@ -50,13 +50,15 @@ static wf_status create_view(VulkanDevice *device, const Plan *plan, const Place
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                .size = (VkDeviceSize)place->size,
                                .usage = VULKAN_VIEW_USAGE};
-    TRY_VULKAN(vkCreateBuffer(device->device, &info, NULL, out), "a transform's buffer");
+    TRY_VULKAN_MAKE(device, *out, vkCreateBuffer(device->device, &info, NULL, out),
+                    "a transform's buffer");
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(device->device, *out, &needs);
     if ((VkDeviceSize)place->offset % needs.alignment)
         return fail(WF_ERROR_UNSUPPORTED, "%s wants transforms aligned to %lld bytes",
                     device->base.info.name, (long long)needs.alignment);
-    TRY_VULKAN(vkBindBufferMemory(device->device, *out, slab->memory, (VkDeviceSize)place->offset),
+    TRY_VULKAN(device,
+               vkBindBufferMemory(device->device, *out, slab->memory, (VkDeviceSize)place->offset),
                "a transform's buffer");
     return WF_OK;
 }
@@ -76,10 +78,11 @@ static wf_status append(TransformPlan *plan, VkCommandBuffer commands, VkBuffer 
 static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
 {
     VulkanDevice *device = vulkan_device(data->device);
-    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
-    TRY(append(plan, device->copies, &((VulkanBuffer *)data)->buffer,
+    VkCommandBuffer commands;
+    TRY(vulkan_once_begin(device, &commands));
+    TRY(append(plan, commands, &((VulkanBuffer *)data)->buffer,
                &((VulkanBuffer *)scratch)->buffer));
-    return vulkan_command_run(device, device->copies);
+    return vulkan_once_run(device);
 }
 
 /* ---- what was compiled, in memory and in files ---- */
@@ -164,13 +167,26 @@ static void forget(VulkanDevice *device, KnownTransform *known)
     free(known);
 }
 
+/* VkFFT leaves things behind and says little where a call of it fails. */
+static wf_status plan_compile(VulkanTransform *transform, VkFFTConfiguration settings)
+{
+    VulkanDevice *device = transform->device;
+    VulkanWatch watch;
+    vulkan_watch_begin(&watch, device);
+    wf_status status = transform_plan_compile(&transform->plan, settings);
+    vulkan_watch_end(&watch, status != WF_OK);
+    transform->made = status == WF_OK;
+    if (!watch.failure) return status;
+    return vulkan_fail(device, watch.failure, "planning transforms of length %lld",
+                       (long long)transform->shape.length);
+}
+
 /* Compiles and checks a shape that the device has not met, and keeps what was compiled. */
 static wf_status learn(VulkanTransform *transform, VkFFTConfiguration settings)
 {
     VulkanDevice *device = transform->device;
     settings.saveApplicationToString = 1;
-    TRY(transform_plan_compile(&transform->plan, settings));
-    transform->made = true;
+    TRY(plan_compile(transform, settings));
     TRY(transform_plan_check(&transform->plan, &device->base, run));
     device->n_learned++;
     char name[96];
@@ -188,9 +204,7 @@ static wf_status compile_known(VulkanTransform *transform, VkFFTConfiguration se
 {
     settings.loadApplicationFromString = 1;
     settings.loadApplicationString = known->compiled;
-    TRY(transform_plan_compile(&transform->plan, settings));
-    transform->made = true;
-    return WF_OK;
+    return plan_compile(transform, settings);
 }
 
 static wf_status compile(VulkanTransform *transform)
@@ -207,7 +221,8 @@ static wf_status compile(VulkanTransform *transform)
     if (known) return compile_known(transform, settings, known);
     known = find_kept(device, &transform->shape);
     if (known) {
-        if (!compile_known(transform, settings, known)) return WF_OK;
+        wf_status status = compile_known(transform, settings, known);
+        if (!status || status == WF_ERROR_MEMORY || device->lost) return status;
         forget(device, known);
         transform->plan = (TransformPlan){.shape = transform->shape};
     }

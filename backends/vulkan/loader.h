@@ -5,6 +5,8 @@
 #ifndef BACKENDS_VULKAN_LOADER_H
 #define BACKENDS_VULKAN_LOADER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <vulkan/vulkan.h>
 
 #define VULKAN_FUNCTIONS(X)                                                                        \
@@ -27,6 +29,10 @@
     X(vkDestroyFence)                                                                              \
     X(vkResetFences)                                                                               \
     X(vkWaitForFences)                                                                             \
+    X(vkCreateSemaphore)                                                                           \
+    X(vkDestroySemaphore)                                                                          \
+    X(vkWaitSemaphores)                                                                            \
+    X(vkGetSemaphoreCounterValue)                                                                  \
     X(vkAllocateMemory)                                                                            \
     X(vkFreeMemory)                                                                                \
     X(vkMapMemory)                                                                                 \
@@ -76,6 +82,11 @@ extern VulkanTable vulkan_table;
 /* Fills the table once a process. NULL, or why there is no Vulkan here. */
 const char *vulkan_load(void);
 
+/* Fills the table from the first library of these names, NULL-terminated, that is there; false,
+ * with the reason in `why`, where it has not got them all. */
+bool vulkan_load_from(const char *const *names, char *why, size_t size);
+
+#ifndef VULKAN_TABLE_ONLY /* the names stay the library's own */
 #define vkEnumerateInstanceVersion     vulkan_table.p_vkEnumerateInstanceVersion
 #define vkCreateInstance               vulkan_table.p_vkCreateInstance
 #define vkDestroyInstance              vulkan_table.p_vkDestroyInstance
@@ -96,6 +107,10 @@ const char *vulkan_load(void);
 #define vkDestroyFence                      vulkan_table.p_vkDestroyFence
 #define vkResetFences                       vulkan_table.p_vkResetFences
 #define vkWaitForFences                     vulkan_table.p_vkWaitForFences
+#define vkCreateSemaphore                   vulkan_table.p_vkCreateSemaphore
+#define vkDestroySemaphore                  vulkan_table.p_vkDestroySemaphore
+#define vkWaitSemaphores                    vulkan_table.p_vkWaitSemaphores
+#define vkGetSemaphoreCounterValue          vulkan_table.p_vkGetSemaphoreCounterValue
 #define vkAllocateMemory                    vulkan_table.p_vkAllocateMemory
 #define vkFreeMemory                        vulkan_table.p_vkFreeMemory
 #define vkMapMemory                         vulkan_table.p_vkMapMemory
@@ -133,5 +148,6 @@ const char *vulkan_load(void);
 #define vkCmdPipelineBarrier                vulkan_table.p_vkCmdPipelineBarrier
 #define vkCmdCopyBuffer                     vulkan_table.p_vkCmdCopyBuffer
 #define vkCmdFillBuffer                     vulkan_table.p_vkCmdFillBuffer
+#endif
 
 #endif

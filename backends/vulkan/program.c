@@ -31,8 +31,8 @@ static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
                                      .codeSize = spirv[kernel].bytes,
                                      .pCode = spirv[kernel].words};
     VkShaderModule module;
-    TRY_VULKAN(vkCreateShaderModule(device->device, &code, NULL, &module), "loading kernel %s",
-               gpu_kernels[kernel].name);
+    TRY_VULKAN(device, vkCreateShaderModule(device->device, &code, NULL, &module),
+               "loading kernel %s", gpu_kernels[kernel].name);
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -43,7 +43,7 @@ static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
     VkResult result = vkCreateComputePipelines(device->device, device->pipeline_cache, 1, &info,
                                                NULL, &device->pipelines[kernel]);
     vkDestroyShaderModule(device->device, module, NULL);
-    TRY_VULKAN(result, "compiling kernel %s", gpu_kernels[kernel].name);
+    TRY_VULKAN(device, result, "compiling kernel %s", gpu_kernels[kernel].name);
     return WF_OK;
 }
 
@@ -73,17 +73,6 @@ static wf_status prepare(VulkanProgram *program)
         }
     }
     return WF_OK;
-}
-
-void vulkan_barrier(VkCommandBuffer commands)
-{
-    const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
-                                        VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT;
-    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-                              .dstAccessMask =
-                                  VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
-    vkCmdPipelineBarrier(commands, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
 static void record_dispatch(const VulkanProgram *program, const Dispatch *dispatch,
@@ -147,15 +136,15 @@ static wf_status record(VulkanProgram *program)
                                         .commandPool = device->pool,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = count};
-    TRY_VULKAN(vkAllocateCommandBuffers(device->device, &info, program->commands), "recording");
+    TRY_VULKAN(device, vkAllocateCommandBuffers(device->device, &info, program->commands),
+               "recording");
     program->n_commands = count;
     for (uint32_t c = 0, i = 0; c < count; c++) {
         VkCommandBuffer commands = program->commands[c];
-        TRY(vulkan_command_begin(commands, VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT));
+        TRY(vulkan_commands_begin(device, commands, VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT));
         int end = segment_end(program, (int)i);
         for (; (int)i < end; i++) TRY(record_step(program, (int)i, commands));
-        vulkan_barrier(commands); /* the host may read what was written */
-        TRY_VULKAN(vkEndCommandBuffer(commands), "recording");
+        TRY(vulkan_commands_end(device, commands));
     }
     return WF_OK;
 }
@@ -174,6 +163,7 @@ static wf_status check_slabs(Device *device, const Plan *plan)
 
 wf_status vulkan_program_create(Device *device, const Plan *plan, Program **out)
 {
+    TRY(vulkan_alive(vulkan_device(device)));
     TRY(check_slabs(device, plan));
     VulkanProgram *program = calloc(1, sizeof *program);
     if (!program) return fail(WF_ERROR_MEMORY, "out of memory for a program");
@@ -210,12 +200,9 @@ wf_status vulkan_program_run(Program *base)
 {
     VulkanProgram *program = (VulkanProgram *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    for (uint32_t c = 0; c < program->n_commands; c++) {
-        VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                               .commandBufferCount = 1,
-                               .pCommandBuffers = &program->commands[c]};
-        TRY_VULKAN(vkQueueSubmit(device->queue, 1, &submit, VK_NULL_HANDLE), "submitting");
-    }
+    TRY(vulkan_alive(device));
+    for (uint32_t c = 0; c < program->n_commands; c++)
+        TRY(vulkan_submit(device, program->commands[c]));
     return WF_OK;
 }
 
@@ -223,13 +210,13 @@ wf_status vulkan_program_run_nodes(Program *base, int first, int last)
 {
     VulkanProgram *program = (VulkanProgram *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    TRY(vulkan_wait(device)); /* `copies` is free */
-    TRY(vulkan_command_begin(device->copies, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT));
+    VkCommandBuffer commands;
+    TRY(vulkan_once_begin(device, &commands));
     for (int i = 0; i < program->list.n_steps; i++) {
         int node = program->list.commands.commands[i].node;
-        if (node >= first && node < last) TRY(record_step(program, i, device->copies));
+        if (node >= first && node < last) TRY(record_step(program, i, commands));
     }
-    return vulkan_command_run(device, device->copies);
+    return vulkan_once_run(device);
 }
 
 const CommandList *vulkan_program_commands(const Program *program)

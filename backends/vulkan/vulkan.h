@@ -12,15 +12,28 @@
 typedef struct KnownTransform KnownTransform; /* fft.c */
 typedef struct VulkanTransform VulkanTransform;
 
+/* A command buffer, and the number of the submission it last was in. */
+typedef struct VulkanSlot {
+    VkCommandBuffer commands;
+    uint64_t number;
+} VulkanSlot;
+
+enum { VULKAN_SLOTS = 8 };
+
 typedef struct VulkanDevice {
     Device base;
     VkInstance instance;
     VkPhysicalDevice physical;
     VkDevice device;
+    bool lost;       /* nothing works any more but destroying */
+    uint32_t family; /* of the queue */
     VkQueue queue;
     VkCommandPool pool;
-    VkFence fence;          /* of work that is waited for, and VkFFT's */
-    VkCommandBuffer copies; /* of work that is waited for */
+    VkFence fence;                  /* VkFFT's */
+    VkSemaphore timeline;           /* has reached the number of the last submission that is done */
+    uint64_t submitted, done;       /* the last one submitted; one known to be done */
+    VulkanSlot slots[VULKAN_SLOTS]; /* of commands that run once, used in turn */
+    int slot;                       /* the next */
     VkPipelineLayout layout;
     VkPipelineCache pipeline_cache;
     GpuCache files;                     /* what is kept between runs of the program */
@@ -60,23 +73,51 @@ static inline VulkanDevice *vulkan_device(const Device *device)
     return (VulkanDevice *)device;
 }
 
-/* WF_ERROR_MEMORY or WF_ERROR_DEVICE, with "Vulkan: <doing>: <error>" as the message. */
-wf_status vulkan_fail(VkResult result, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* TRY for Vulkan's results. */
-#define TRY_VULKAN(call, ...)                                                                      \
-    do {                                                                                           \
-        VkResult try_result_ = (call);                                                             \
-        if (try_result_) return vulkan_fail(try_result_, __VA_ARGS__);                             \
-    } while (0)
-
 extern const Backend backend_vulkan;
 
-/* device.c */
-wf_status vulkan_command_begin(VkCommandBuffer commands, VkCommandBufferUsageFlags flags);
-/* Submits, and waits until this and everything before it is done. */
-wf_status vulkan_command_run(VulkanDevice *device, VkCommandBuffer commands);
-wf_status vulkan_wait(VulkanDevice *device);
+/* queue.c. Submissions are numbered from 1 and run in the order of their numbers. Every call below
+ * answers WF_ERROR_DEVICE at once when the device has been lost. */
+
+/* WF_ERROR_MEMORY or WF_ERROR_DEVICE, with "Vulkan: <doing>: <error>" as the message. The device,
+ * NULL where there is none yet, is lost from here on where the result says so. */
+wf_status vulkan_fail(VulkanDevice *device, VkResult result, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+wf_status vulkan_alive(const VulkanDevice *device);
+
+/* TRY for Vulkan's results. */
+#define TRY_VULKAN(device, call, ...)                                                              \
+    do {                                                                                           \
+        VkResult try_result_ = (call);                                                             \
+        if (try_result_) return vulkan_fail(device, try_result_, __VA_ARGS__);                     \
+    } while (0)
+
+/* The same for what a call makes, of which a failed one leaves anything. */
+#define TRY_VULKAN_MAKE(device, made, call, ...)                                                   \
+    do {                                                                                           \
+        VkResult try_result_ = (call);                                                             \
+        if (try_result_) {                                                                         \
+            (made) = VK_NULL_HANDLE;                                                               \
+            return vulkan_fail(device, try_result_, __VA_ARGS__);                                  \
+        }                                                                                          \
+    } while (0)
+
+wf_status vulkan_queue_create(VulkanDevice *device);
+void vulkan_queue_destroy(VulkanDevice *device);
+/* Orders everything recorded after it behind everything before it. */
+void vulkan_barrier(VkCommandBuffer commands);
+/* A recording starts and ends with a barrier. */
+wf_status vulkan_commands_begin(VulkanDevice *device, VkCommandBuffer commands,
+                                VkCommandBufferUsageFlags flags);
+wf_status vulkan_commands_end(VulkanDevice *device, VkCommandBuffer commands);
+/* Enqueues a recording; its number is device->submitted. */
+wf_status vulkan_submit(VulkanDevice *device, VkCommandBuffer commands);
+/* Until the submission of this number, and so every one before it, is done. */
+wf_status vulkan_wait(VulkanDevice *device, uint64_t number);
+/* Commands that run once: begin, record, then submit, or run to wait for them too. Begin waits only
+ * while VULKAN_SLOTS such submissions are under way. */
+wf_status vulkan_once_begin(VulkanDevice *device, VkCommandBuffer *out);
+wf_status vulkan_once_submit(VulkanDevice *device);
+wf_status vulkan_once_run(VulkanDevice *device);
 
 /* cache.c: the pipeline cache, filled from its file; keep writes it back where it has grown. */
 wf_status vulkan_cache_open(VulkanDevice *device);
@@ -98,8 +139,6 @@ void vulkan_program_destroy(Program *program);
 wf_status vulkan_program_run(Program *program);
 wf_status vulkan_program_run_nodes(Program *program, int first, int last);
 const CommandList *vulkan_program_commands(const Program *program);
-/* Orders everything recorded after it behind everything before it. */
-void vulkan_barrier(VkCommandBuffer commands);
 
 /* fft.c: one plan for each place, since VkFFT ties a plan's descriptors to its buffers. */
 wf_status vulkan_transform_create(VulkanDevice *device, const Plan *plan, const Transform *shape,

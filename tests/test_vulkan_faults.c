@@ -1,0 +1,312 @@
+/* The Vulkan backend where something fails: every call in turn, a lost device, a device that lacks
+ * what is needed, no loader. A status and a message each time, and nothing left behind. */
+#include "tests/scratch.h"
+#include "tests/support.h"
+
+#include "backends/vulkan/vulkan.h"
+#include "tests/vulkan_fake.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const Backend *backend;
+
+/* ---- all that a device is asked to do ---- */
+
+enum { TOKENS = 37, HEADS = 2, WIDTH = 3, N = TOKENS * HEADS * WIDTH };
+
+typedef struct Work {
+    Device *device;
+    Region region;
+    Graph *graph;
+    Runnable runnable;
+    int64_t result;
+    double r[N];
+} Work;
+
+static TensorId external(Work *work, DType dtype, Shape shape)
+{
+    int64_t offset = region_append(&work->region, &work->device->limits, dtype, shape);
+    return graph_external(work->graph, "value", dtype, shape, &work->region, offset);
+}
+
+/* A field by transforms, and its sum with its input. */
+static wf_status build(Work *work)
+{
+    Shape shape = SHAPE(1, TOKENS, HEADS, WIDTH);
+    work->graph = graph_create();
+    work->region = (Region){.name = "values"};
+    TensorId in[] = {
+        external(work, DTYPE_REAL, shape),        external(work, DTYPE_REAL, SHAPE(HEADS)),
+        external(work, DTYPE_REAL, SHAPE(HEADS)), external(work, DTYPE_REAL, SHAPE(HEADS)),
+        external(work, DTYPE_I32, SHAPE(TOKENS)), external(work, DTYPE_REAL, SHAPE(TOKENS))};
+    TensorId field[] = {NO_TENSOR, NO_TENSOR};
+    OpParams params = {.field = {.heads = HEADS,
+                                 .width = WIDTH,
+                                 .cells = TOKENS,
+                                 .reach = TOKENS,
+                                 .damping_limit = INFINITY,
+                                 .evaluator = FIELD_FFT}};
+    graph_append(
+        work->graph,
+        &(NodeParams){
+            .op = OP_FIELD, .params = params, .in = in, .n_in = 6, .out = field, .n_out = 2});
+    TensorId sum = external(work, DTYPE_REAL, shape), terms[] = {field[0], in[0]};
+    work->result = work->region.size - N * 4;
+    graph_append(work->graph,
+                 &(NodeParams){.op = OP_ADD, .in = terms, .n_in = 2, .out = &sum, .n_out = 1});
+    return graph_status(work->graph);
+}
+
+static wf_status load(Work *work)
+{
+    int32_t cells[TOKENS];
+    double values[N], ones[HEADS] = {1, 2};
+    for (int i = 0; i < TOKENS; i++) cells[i] = i;
+    for (int i = 0; i < N; i++) values[i] = sin(i);
+    int64_t offset[5], size = 0;
+    const int64_t bytes[] = {N * 4, HEADS * 4, HEADS * 4, HEADS * 4, TOKENS * 4};
+    for (int k = 0; k < 5; k++) {
+        offset[k] = round_up(size, work->device->limits.alignment);
+        size = offset[k] + bytes[k];
+    }
+    TRY(device_clear(&work->region));
+    TRY(device_write_doubles(&work->region, offset[0], values, N));
+    for (int k = 1; k < 4; k++) TRY(device_write_doubles(&work->region, offset[k], ones, HEADS));
+    return device_write_ints(&work->region, offset[4], cells, TOKENS);
+}
+
+static wf_status calls(Work *work)
+{
+    TRY(backend->open(0, &work->device));
+    TRY(build(work));
+    TRY(device_allocate(work->device, &work->region));
+    TRY(runnable_create(work->device, work->graph, &work->runnable));
+    TRY(load(work));
+    for (int i = 0; i < 2; i++) TRY(backend->program_run(work->runnable.program));
+    TRY(backend->program_run_nodes(work->runnable.program, 0, work->graph->n_nodes));
+    return device_read_doubles(&work->region, work->result, work->r, N);
+}
+
+static void clear_up(Work *work)
+{
+    runnable_destroy(&work->runnable);
+    device_release(&work->region);
+    if (work->graph) graph_destroy(work->graph);
+    if (work->device) backend->close(work->device);
+}
+
+static wf_status do_all(double *r)
+{
+    Work *work = calloc(1, sizeof *work);
+    wf_status status = calls(work);
+    clear_up(work);
+    if (r) memcpy(r, work->r, sizeof work->r);
+    free(work);
+    return status;
+}
+
+/* ---- each call fails ---- */
+
+/* Their failure is not one of the work: nothing waits for them but destroying, or they only make
+ * the next start faster. */
+static bool harmless(FakeFunction function)
+{
+    return function == FAKE_vkDeviceWaitIdle || function == FAKE_vkQueueWaitIdle ||
+           function == FAKE_vkGetPipelineCacheData || function == FAKE_vkCreatePipelineCache;
+}
+
+static void expect_clean(FakeFunction function, int nth, VkResult result)
+{
+    fake_reset();
+    fake_arm(function, nth, result);
+    wf_status status = do_all(NULL), expected = result == VK_ERROR_OUT_OF_DEVICE_MEMORY
+                                                    ? WF_ERROR_MEMORY
+                                                    : WF_ERROR_DEVICE;
+    if (!fake.failed) fail_msg("call %d of %s does not happen", nth, fake_names[function]);
+    if (status != expected && !(status == WF_OK && harmless(function)))
+        fail_msg("call %d of %s answers %d: %s (%s)", nth, fake_names[function], (int)result,
+                 wf_status_name(status), wf_error_message());
+    if (status && !strstr(wf_error_message(), "Vulkan"))
+        fail_msg("call %d of %s: \"%s\"", nth, fake_names[function], wf_error_message());
+    if (fake.live)
+        fail_msg("call %d of %s answers %d: %d objects are left", nth, fake_names[function],
+                 (int)result, fake.live);
+}
+
+/* Of every function the first calls, the last, and one between; `first` of the first. */
+static void each_call_fails(int first)
+{
+    fake_reset();
+    double expected[N], r[N];
+    test_ok(do_all(expected));
+    assert_int_equal(fake.live, 0);
+    FakeVulkan whole = fake;
+    for (int f = 0; f < FAKE_FUNCTIONS; f++) {
+        int calls = whole.calls[f], between = (first + calls) / 2;
+        for (int nth = 1; nth <= calls; nth++) {
+            if (nth > first && nth != between && nth != calls) continue;
+            expect_clean((FakeFunction)f, nth, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+            if (nth == 1 || nth == calls) expect_clean((FakeFunction)f, nth, VK_ERROR_DEVICE_LOST);
+        }
+    }
+    fake_reset();
+    test_ok(do_all(r));
+    assert_memory_equal(r, expected, sizeof r);
+}
+
+static void each_call_fails_with_files(void **state)
+{
+    (void)state;
+    setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
+    test_ok(do_all(NULL));
+    each_call_fails(2);
+    setenv("WAVEFIELD_CACHE", "off", 1);
+}
+
+/* VkFFT compiles, and the transform is checked. */
+static void each_call_fails_without_files(void **state)
+{
+    (void)state;
+    each_call_fails(1);
+}
+
+/* ---- a lost device ---- */
+
+static void expect_lost(wf_status status, char *message)
+{
+    assert_int_equal(status, WF_ERROR_DEVICE);
+    assert_non_null(strstr(wf_error_message(), "lost"));
+    assert_non_null(strstr(wf_error_message(), "checkpoint is intact"));
+    if (*message) assert_string_equal(wf_error_message(), message);
+    snprintf(message, 1024, "%s", wf_error_message());
+}
+
+static void a_lost_device_stays_lost(void **state)
+{
+    (void)state;
+    Work *work = test_memory(sizeof *work);
+    fake_reset();
+    test_ok(calls(work));
+    fake_arm(FAKE_vkQueueSubmit, fake.calls[FAKE_vkQueueSubmit] + 1, VK_ERROR_DEVICE_LOST);
+    char message[1024] = "";
+    expect_lost(backend->program_run(work->runnable.program), message);
+    *message = 0;
+    int submits = fake.calls[FAKE_vkQueueSubmit], waits = fake.calls[FAKE_vkWaitSemaphores];
+    double r[N];
+    Buffer *buffer = NULL;
+    Program *program = NULL;
+    for (int i = 0; i < 2; i++) {
+        expect_lost(backend->program_run(work->runnable.program), message);
+        expect_lost(backend->program_run_nodes(work->runnable.program, 0, 1), message);
+        expect_lost(device_read_doubles(&work->region, 0, r, N), message);
+        expect_lost(device_write_doubles(&work->region, 0, r, N), message);
+        expect_lost(device_clear(&work->region), message);
+        expect_lost(backend->buffer_create(work->device, 64, &buffer), message);
+        expect_lost(backend->program_create(work->device, work->runnable.plan, &program), message);
+    }
+    assert_null(buffer);
+    assert_null(program);
+    assert_int_equal(fake.calls[FAKE_vkQueueSubmit], submits);
+    assert_int_equal(fake.calls[FAKE_vkWaitSemaphores], waits);
+    clear_up(work);
+    assert_int_equal(fake.live, 0);
+    fake_reset();
+    test_ok(do_all(NULL)); /* opened anew it may work again */
+}
+
+/* ---- what a device must have ---- */
+
+static void expect_none(const char *word)
+{
+    int count = -1;
+    Device *device = NULL;
+    test_ok(backend->list(NULL, 0, &count));
+    assert_int_equal(count, 0);
+    if (!strstr(wf_error_message(), word)) fail_msg("\"%s\": %s", word, wf_error_message());
+    assert_int_equal(backend->open(0, &device), WF_ERROR_DEVICE);
+    if (!strstr(wf_error_message(), word)) fail_msg("\"%s\": %s", word, wf_error_message());
+    assert_null(device);
+    assert_int_equal(fake.live, 0);
+    fake_reset();
+}
+
+static void what_is_lacking_is_said(void **state)
+{
+    (void)state;
+    fake_reset();
+    fake.withheld.bufferDeviceAddress = VK_TRUE;
+    expect_none("buffer device addresses");
+    fake.withheld.timelineSemaphore = VK_TRUE;
+    expect_none("timeline semaphores");
+    fake.lowered.apiVersion = VK_API_VERSION_1_1;
+    expect_none("Vulkan 1.2");
+    fake.lowered.limits.maxComputeWorkGroupInvocations = 128;
+    expect_none("256 threads");
+    fake.lowered.limits.maxComputeSharedMemorySize = 8192;
+    expect_none("16 KiB");
+    fake.no_queue = VK_QUEUE_COMPUTE_BIT;
+    expect_none("compute queue");
+    fake_arm(FAKE_vkCreateInstance, 1, VK_ERROR_INCOMPATIBLE_DRIVER);
+    int count = -1;
+    test_ok(backend->list(NULL, 0, &count));
+    assert_int_equal(count, 0);
+    assert_non_null(strstr(wf_error_message(), "no driver"));
+    fake_reset();
+}
+
+static void too_much_memory_is_refused(void **state)
+{
+    (void)state;
+    Device *device;
+    Buffer *buffer = NULL;
+    fake_reset();
+    test_ok(backend->open(0, &device));
+    fake_arm(FAKE_vkAllocateMemory, fake.calls[FAKE_vkAllocateMemory] + 1,
+             VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(backend->buffer_create(device, 1 << 20, &buffer), WF_ERROR_MEMORY);
+    assert_null(buffer);
+    assert_non_null(strstr(wf_error_message(), "lower the batch size"));
+    test_ok(backend->buffer_create(device, 1 << 20, &buffer)); /* and goes on working */
+    backend->buffer_destroy(buffer);
+    backend->close(device);
+    assert_int_equal(fake.live, 0);
+}
+
+static void loaders_may_be_absent_or_old(void **state)
+{
+    (void)state;
+    VulkanTable table = vulkan_table;
+    char why[256] = "";
+    assert_false(vulkan_load_from((const char *const[]){"libnothing.so.7", "libnone.so", NULL}, why,
+                                  sizeof why));
+    assert_non_null(strstr(why, "libnothing.so.7"));
+    assert_false(vulkan_load_from((const char *const[]){"libm.so.6", NULL}, why, sizeof why));
+    assert_non_null(strstr(why, "vkEnumerateInstanceVersion"));
+    vulkan_table = table;
+}
+
+enum { SKIPPED = 77 };
+
+int main(void)
+{
+    setenv("WAVEFIELD_CACHE", "off", 1);
+    backend = backend_find("vulkan");
+    int count = 0;
+    if (backend->list(NULL, 0, &count) || count == 0) {
+        print_message("skipped: %s\n", wf_error_message());
+        return SKIPPED;
+    }
+    fake_install();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loaders_may_be_absent_or_old),
+        cmocka_unit_test(what_is_lacking_is_said),
+        cmocka_unit_test(too_much_memory_is_refused),
+        cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
+        cmocka_unit_test(each_call_fails_with_files),
+        cmocka_unit_test(each_call_fails_without_files),
+    };
+    return cmocka_run_group_tests(tests, folder_set_up, folder_tear_down);
+}

@@ -1,0 +1,253 @@
+#define VULKAN_TABLE_ONLY
+#include "tests/vulkan_fake.h"
+
+#include <string.h>
+
+FakeVulkan fake;
+
+#define X(function) #function,
+const char *const fake_names[FAKE_FUNCTIONS] = {VULKAN_FUNCTIONS(X)};
+#undef X
+
+static VulkanTable real;
+
+void fake_reset(void)
+{
+    fake = (FakeVulkan){.live = fake.live};
+}
+
+void fake_arm(FakeFunction function, int nth, VkResult result)
+{
+    fake.function = function;
+    fake.nth = nth;
+    fake.result = result;
+}
+
+/* What this call is to answer instead of calling the driver, or VK_SUCCESS. */
+static VkResult intercept(FakeFunction function)
+{
+    fake.calls[function]++;
+    if (fake.function == function && fake.nth == fake.calls[function]) {
+        fake.failed = true;
+        fake.lost = fake.result == VK_ERROR_DEVICE_LOST;
+        return fake.result;
+    }
+    return VK_SUCCESS;
+}
+
+static void count(VkResult result, int objects)
+{
+    if (!result) fake.live += objects;
+}
+
+/* ---- calls that make nothing ---- */
+
+#define CALL(function, parameters, arguments)                                                      \
+    static VKAPI_ATTR VkResult VKAPI_CALL fake_##function parameters                               \
+    {                                                                                              \
+        VkResult result = intercept(FAKE_##function);                                              \
+        return result ? result : real.p_##function arguments;                                      \
+    }
+CALL(vkEnumerateInstanceVersion, (uint32_t * version), (version))
+CALL(vkEnumeratePhysicalDevices, (VkInstance i, uint32_t *n, VkPhysicalDevice *out), (i, n, out))
+CALL(vkResetFences, (VkDevice d, uint32_t n, const VkFence *fences), (d, n, fences))
+CALL(vkBindBufferMemory, (VkDevice d, VkBuffer b, VkDeviceMemory m, VkDeviceSize at), (d, b, m, at))
+CALL(vkMapMemory,
+     (VkDevice d, VkDeviceMemory m, VkDeviceSize at, VkDeviceSize n, VkMemoryMapFlags flags,
+      void **out),
+     (d, m, at, n, flags, out))
+CALL(vkGetPipelineCacheData, (VkDevice d, VkPipelineCache c, size_t *n, void *out), (d, c, n, out))
+CALL(vkAllocateDescriptorSets,
+     (VkDevice d, const VkDescriptorSetAllocateInfo *info, VkDescriptorSet *out), (d, info, out))
+CALL(vkBeginCommandBuffer, (VkCommandBuffer c, const VkCommandBufferBeginInfo *info), (c, info))
+CALL(vkEndCommandBuffer, (VkCommandBuffer c), (c))
+
+/* ---- calls that a lost device answers ---- */
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkQueueSubmit(VkQueue queue, uint32_t n,
+                                                         const VkSubmitInfo *infos, VkFence fence)
+{
+    VkResult result = intercept(FAKE_vkQueueSubmit);
+    if (!result && fake.lost) result = VK_ERROR_DEVICE_LOST;
+    return result ? result : real.p_vkQueueSubmit(queue, n, infos, fence);
+}
+
+/* These have waited when they fail, for what is then destroyed must not be in use. */
+#define WAIT(function, parameters, arguments)                                                      \
+    static VKAPI_ATTR VkResult VKAPI_CALL fake_##function parameters                               \
+    {                                                                                              \
+        VkResult result = intercept(FAKE_##function), waited = real.p_##function arguments;        \
+        if (!result && fake.lost) result = VK_ERROR_DEVICE_LOST;                                   \
+        return result ? result : waited;                                                           \
+    }
+WAIT(vkQueueWaitIdle, (VkQueue q), (q))
+WAIT(vkDeviceWaitIdle, (VkDevice d), (d))
+WAIT(vkWaitForFences,
+     (VkDevice d, uint32_t n, const VkFence *fences, VkBool32 all, uint64_t timeout),
+     (d, n, fences, all, timeout))
+WAIT(vkWaitSemaphores, (VkDevice d, const VkSemaphoreWaitInfo *info, uint64_t timeout),
+     (d, info, timeout))
+
+/* ---- calls that make one object, and those that end it ---- */
+
+#define MAKER(function, Owner, Info, Handle, end)                                                  \
+    static VKAPI_ATTR VkResult VKAPI_CALL fake_##function(                                         \
+        Owner owner, const Info *info, const VkAllocationCallbacks *a, Handle *out)                \
+    {                                                                                              \
+        VkResult result = intercept(FAKE_##function);                                              \
+        if (result) memset(out, 0x5a, sizeof *out); /* undefined, says Vulkan */                   \
+        if (!result) result = real.p_##function(owner, info, a, out);                              \
+        count(result, 1);                                                                          \
+        return result;                                                                             \
+    }                                                                                              \
+    static VKAPI_ATTR void VKAPI_CALL fake_##end(VkDevice d, Handle h,                             \
+                                                 const VkAllocationCallbacks *a)                   \
+    {                                                                                              \
+        fake.live -= h != VK_NULL_HANDLE;                                                          \
+        real.p_##end(d, h, a);                                                                     \
+    }
+#define MAKERS(X)                                                                                  \
+    X(vkCreateFence, VkDevice, VkFenceCreateInfo, VkFence, vkDestroyFence)                         \
+    X(vkCreateSemaphore, VkDevice, VkSemaphoreCreateInfo, VkSemaphore, vkDestroySemaphore)         \
+    X(vkCreateBuffer, VkDevice, VkBufferCreateInfo, VkBuffer, vkDestroyBuffer)                     \
+    X(vkAllocateMemory, VkDevice, VkMemoryAllocateInfo, VkDeviceMemory, vkFreeMemory)              \
+    X(vkCreateShaderModule, VkDevice, VkShaderModuleCreateInfo, VkShaderModule,                    \
+      vkDestroyShaderModule)                                                                       \
+    X(vkCreatePipelineLayout, VkDevice, VkPipelineLayoutCreateInfo, VkPipelineLayout,              \
+      vkDestroyPipelineLayout)                                                                     \
+    X(vkCreatePipelineCache, VkDevice, VkPipelineCacheCreateInfo, VkPipelineCache,                 \
+      vkDestroyPipelineCache)                                                                      \
+    X(vkCreateDescriptorSetLayout, VkDevice, VkDescriptorSetLayoutCreateInfo,                      \
+      VkDescriptorSetLayout, vkDestroyDescriptorSetLayout)                                         \
+    X(vkCreateDescriptorPool, VkDevice, VkDescriptorPoolCreateInfo, VkDescriptorPool,              \
+      vkDestroyDescriptorPool)                                                                     \
+    X(vkCreateCommandPool, VkDevice, VkCommandPoolCreateInfo, VkCommandPool, vkDestroyCommandPool)
+MAKERS(MAKER)
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkCreateInstance(const VkInstanceCreateInfo *info,
+                                                            const VkAllocationCallbacks *a,
+                                                            VkInstance *out)
+{
+    VkResult result = intercept(FAKE_vkCreateInstance);
+    if (result) memset(out, 0x5a, sizeof *out);
+    if (!result) result = real.p_vkCreateInstance(info, a, out);
+    count(result, 1);
+    return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkDestroyInstance(VkInstance i,
+                                                         const VkAllocationCallbacks *a)
+{
+    fake.live -= i != VK_NULL_HANDLE;
+    real.p_vkDestroyInstance(i, a);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkCreateDevice(VkPhysicalDevice p,
+                                                          const VkDeviceCreateInfo *info,
+                                                          const VkAllocationCallbacks *a,
+                                                          VkDevice *out)
+{
+    VkResult result = intercept(FAKE_vkCreateDevice);
+    if (result) memset(out, 0x5a, sizeof *out);
+    if (!result) result = real.p_vkCreateDevice(p, info, a, out);
+    count(result, 1);
+    return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkDestroyDevice(VkDevice d, const VkAllocationCallbacks *a)
+{
+    fake.live -= d != VK_NULL_HANDLE;
+    real.p_vkDestroyDevice(d, a);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkCreateComputePipelines(
+    VkDevice d, VkPipelineCache c, uint32_t n, const VkComputePipelineCreateInfo *infos,
+    const VkAllocationCallbacks *a, VkPipeline *out)
+{
+    VkResult result = intercept(FAKE_vkCreateComputePipelines);
+    if (result) memset(out, 0, n * sizeof *out); /* Vulkan says so of pipelines */
+    if (!result) result = real.p_vkCreateComputePipelines(d, c, n, infos, a, out);
+    count(result, (int)n);
+    return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkDestroyPipeline(VkDevice d, VkPipeline h,
+                                                         const VkAllocationCallbacks *a)
+{
+    fake.live -= h != VK_NULL_HANDLE;
+    real.p_vkDestroyPipeline(d, h, a);
+}
+
+/* Those that end with their pool are not counted. */
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkAllocateCommandBuffers(
+    VkDevice d, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *out)
+{
+    VkResult result = intercept(FAKE_vkAllocateCommandBuffers);
+    if (result) memset(out, 0, info->commandBufferCount * sizeof *out);
+    return result ? result : real.p_vkAllocateCommandBuffers(d, info, out);
+}
+
+/* ---- what a device can ---- */
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceFeatures2(VkPhysicalDevice p,
+                                                                    VkPhysicalDeviceFeatures2 *out)
+{
+    real.p_vkGetPhysicalDeviceFeatures2(p, out);
+    VkPhysicalDeviceVulkan12Features *features = out->pNext;
+    if (!features || features->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES)
+        return;
+    if (fake.withheld.bufferDeviceAddress) features->bufferDeviceAddress = VK_FALSE;
+    if (fake.withheld.timelineSemaphore) features->timelineSemaphore = VK_FALSE;
+}
+
+static VKAPI_ATTR void VKAPI_CALL
+fake_vkGetPhysicalDeviceProperties(VkPhysicalDevice p, VkPhysicalDeviceProperties *out)
+{
+    real.p_vkGetPhysicalDeviceProperties(p, out);
+    const VkPhysicalDeviceProperties *low = &fake.lowered;
+    if (low->apiVersion) out->apiVersion = low->apiVersion;
+    if (low->limits.maxComputeWorkGroupInvocations)
+        out->limits.maxComputeWorkGroupInvocations = low->limits.maxComputeWorkGroupInvocations;
+    if (low->limits.maxComputeSharedMemorySize)
+        out->limits.maxComputeSharedMemorySize = low->limits.maxComputeSharedMemorySize;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceQueueFamilyProperties(
+    VkPhysicalDevice p, uint32_t *n, VkQueueFamilyProperties *out)
+{
+    real.p_vkGetPhysicalDeviceQueueFamilyProperties(p, n, out);
+    for (uint32_t i = 0; out && i < *n; i++)
+        if (out[i].queueFlags & fake.no_queue) out[i].queueFlags = 0;
+}
+
+void fake_install(void)
+{
+    real = vulkan_table;
+#define PUT(function)                                 vulkan_table.p_##function = fake_##function;
+#define PUT_MAKER(function, Owner, Info, Handle, end) PUT(function) PUT(end)
+    MAKERS(PUT_MAKER)
+    PUT(vkEnumerateInstanceVersion)
+    PUT(vkEnumeratePhysicalDevices)
+    PUT(vkResetFences)
+    PUT(vkBindBufferMemory)
+    PUT(vkMapMemory)
+    PUT(vkGetPipelineCacheData)
+    PUT(vkAllocateDescriptorSets)
+    PUT(vkBeginCommandBuffer)
+    PUT(vkEndCommandBuffer)
+    PUT(vkQueueSubmit)
+    PUT(vkQueueWaitIdle)
+    PUT(vkDeviceWaitIdle)
+    PUT(vkWaitForFences)
+    PUT(vkWaitSemaphores)
+    PUT(vkCreateInstance)
+    PUT(vkDestroyInstance)
+    PUT(vkCreateDevice)
+    PUT(vkDestroyDevice)
+    PUT(vkCreateComputePipelines)
+    PUT(vkDestroyPipeline)
+    PUT(vkAllocateCommandBuffers)
+    PUT(vkGetPhysicalDeviceFeatures2)
+    PUT(vkGetPhysicalDeviceProperties)
+    PUT(vkGetPhysicalDeviceQueueFamilyProperties)
+}

@@ -1,0 +1,35 @@
+/* A layer over the Vulkan driver present: it counts calls, lets one of them fail, and counts what
+ * is made and not destroyed. After a lost device everything that can says so, as drivers do. */
+#ifndef TESTS_VULKAN_FAKE_H
+#define TESTS_VULKAN_FAKE_H
+
+#include "backends/vulkan/loader.h"
+
+#define X(function) FAKE_##function,
+typedef enum FakeFunction { VULKAN_FUNCTIONS(X) FAKE_FUNCTIONS } FakeFunction;
+#undef X
+
+typedef struct FakeVulkan {
+    int calls[FAKE_FUNCTIONS]; /* of those that can fail */
+    int live;                  /* objects made and not destroyed */
+    FakeFunction function;     /* whose nth call fails, 1 the first, 0 none, with this result */
+    int nth;
+    VkResult result;
+    bool failed, lost;                         /* it has; the device is gone */
+    VkPhysicalDeviceVulkan12Features withheld; /* features that are VK_TRUE here are hidden */
+    VkPhysicalDeviceProperties lowered;        /* where not 0: apiVersion, the limits below */
+    VkQueueFlags no_queue;                     /* families with any of these are hidden */
+} FakeVulkan;
+
+extern FakeVulkan fake;
+
+extern const char *const fake_names[FAKE_FUNCTIONS];
+
+/* Puts the layer between the table and the driver; once, after vulkan_load(). */
+void fake_install(void);
+/* Forgets everything above but what is live. */
+void fake_reset(void);
+/* The function's nth call fails. */
+void fake_arm(FakeFunction function, int nth, VkResult result);
+
+#endif
