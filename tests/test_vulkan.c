@@ -94,10 +94,10 @@ static void submissions_may_be_cut_anywhere(void **state)
     VulkanDevice *device = vulkan_device(gpu);
     OneOp op = field_backward();
     OneOpResult whole = test_run(gpu, &op);
-    double step_cost = device->step_cost;
-    device->step_cost = 0;
+    double target = device->target;
+    device->target = 0;
     OneOpResult cut = test_run(gpu, &op);
-    device->step_cost = step_cost;
+    device->target = target;
     expect_same_results(&op, &whole, &cut);
 }
 
@@ -156,6 +156,13 @@ static void build_two_fields(TwoFields *two)
     test_ok(device_write_ints(&two->region, at[4], cells, TOKENS));
 }
 
+static void destroy_two_fields(TwoFields *two)
+{
+    runnable_destroy(&two->runnable);
+    device_release(&two->region);
+    graph_destroy(two->graph);
+}
+
 /* A plan of VkFFT belongs to one place: two places of one shape must not become one. */
 static void transforms_stay_in_their_places(void **state)
 {
@@ -171,9 +178,7 @@ static void transforms_stay_in_their_places(void **state)
     double squares = 0;
     for (int i = 0; i < ELEMENTS; i++) squares += r[0][i] * r[0][i];
     assert_true(squares > 0);
-    runnable_destroy(&two.runnable);
-    device_release(&two.region);
-    graph_destroy(two.graph);
+    destroy_two_fields(&two);
 }
 
 static void expect_not_failed(void *context, const CheckResult *result)
@@ -293,6 +298,31 @@ static void strange_transforms_are_not_loaded(void **state)
     setenv("WAVEFIELD_CACHE", "off", 1);
 }
 
+/* Estimates far too low make one submission; what the timestamps say makes many. */
+static void long_submissions_are_cut(void **state)
+{
+    (void)state;
+    VulkanDevice *device = vulkan_device(gpu);
+    if (!device->timestamp_bits) skip();
+    double rate = device->rate, target = device->target, r[3][ELEMENTS];
+    device->rate = 1e30;
+    TwoFields two;
+    build_two_fields(&two);
+    assert_int_equal(vulkan_program_submissions(two.runnable.program), 1);
+    device->target = 0; /* a step each */
+    for (int run = 0; run < 3; run++) {
+        int64_t n = run == 0 ? 1 : vulkan_program_commands(two.runnable.program)->n_commands;
+        test_ok(gpu->backend->program_run(two.runnable.program));
+        assert_int_equal(vulkan_program_submissions(two.runnable.program), n);
+        test_ok(device_read_doubles(&two.region, two.r[1], r[run], ELEMENTS));
+        assert_memory_equal(r[run], r[0], sizeof r[0]);
+    }
+    assert_true(device->rate < 1e30);
+    device->rate = rate;
+    device->target = target;
+    destroy_two_fields(&two);
+}
+
 static void no_driver_is_no_device(void **state)
 {
     (void)state;
@@ -330,6 +360,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(submissions_may_be_cut_anywhere, test_release),
         cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
         cmocka_unit_test_teardown(short_transforms_mean_more_passes, test_release),
+        cmocka_unit_test_teardown(long_submissions_are_cut, test_release),
         cmocka_unit_test_teardown(compiled_transforms_are_kept, test_release),
         cmocka_unit_test_teardown(strange_transforms_are_not_loaded, test_release),
     };

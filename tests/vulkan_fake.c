@@ -61,6 +61,11 @@ CALL(vkAllocateDescriptorSets,
      (VkDevice d, const VkDescriptorSetAllocateInfo *info, VkDescriptorSet *out), (d, info, out))
 CALL(vkBeginCommandBuffer, (VkCommandBuffer c, const VkCommandBufferBeginInfo *info), (c, info))
 CALL(vkEndCommandBuffer, (VkCommandBuffer c), (c))
+CALL(vkGetSemaphoreCounterValue, (VkDevice d, VkSemaphore s, uint64_t *out), (d, s, out))
+CALL(vkGetQueryPoolResults,
+     (VkDevice d, VkQueryPool q, uint32_t first, uint32_t n, size_t size, void *out,
+      VkDeviceSize stride, VkQueryResultFlags flags),
+     (d, q, first, n, size, out, stride, flags))
 
 /* ---- calls that a lost device answers ---- */
 
@@ -121,6 +126,7 @@ WAIT(vkWaitSemaphores, (VkDevice d, const VkSemaphoreWaitInfo *info, uint64_t ti
       VkDescriptorSetLayout, vkDestroyDescriptorSetLayout)                                         \
     X(vkCreateDescriptorPool, VkDevice, VkDescriptorPoolCreateInfo, VkDescriptorPool,              \
       vkDestroyDescriptorPool)                                                                     \
+    X(vkCreateQueryPool, VkDevice, VkQueryPoolCreateInfo, VkQueryPool, vkDestroyQueryPool)         \
     X(vkCreateCommandPool, VkDevice, VkCommandPoolCreateInfo, VkCommandPool, vkDestroyCommandPool)
 MAKERS(MAKER)
 
@@ -235,6 +241,8 @@ void fake_install(void)
     PUT(vkAllocateDescriptorSets)
     PUT(vkBeginCommandBuffer)
     PUT(vkEndCommandBuffer)
+    PUT(vkGetSemaphoreCounterValue)
+    PUT(vkGetQueryPoolResults)
     PUT(vkQueueSubmit)
     PUT(vkQueueWaitIdle)
     PUT(vkDeviceWaitIdle)

@@ -41,7 +41,7 @@ static VkPhysicalDeviceVulkan12Features find_features(VkPhysicalDevice physical)
 }
 
 /* A queue family for kernels, one without graphics preferred; false if there is none. */
-static bool find_family(VkPhysicalDevice physical, uint32_t *out)
+static bool find_family(VkPhysicalDevice physical, uint32_t *out, uint32_t *timestamp_bits)
 {
     VkQueueFamilyProperties families[MAX_FAMILIES];
     uint32_t count = MAX_FAMILIES;
@@ -50,7 +50,9 @@ static bool find_family(VkPhysicalDevice physical, uint32_t *out)
     for (uint32_t i = 0; i < count; i++) {
         if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
         bool plain = !(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT);
-        if (!found || plain) *out = i;
+        if (found && !plain) continue;
+        *out = i;
+        *timestamp_bits = families[i].timestampValidBits;
         found = true;
         if (plain) break;
     }
@@ -62,12 +64,12 @@ static const char *lacks(VkPhysicalDevice physical)
 {
     VkPhysicalDeviceProperties properties;
     vkGetPhysicalDeviceProperties(physical, &properties);
-    uint32_t family;
+    uint32_t family, bits;
     if (properties.apiVersion < VK_API_VERSION_1_2) return "Vulkan 1.2";
     VkPhysicalDeviceVulkan12Features features = find_features(physical);
     if (!features.bufferDeviceAddress) return "buffer device addresses";
     if (!features.timelineSemaphore) return "timeline semaphores";
-    if (!find_family(physical, &family)) return "a compute queue";
+    if (!find_family(physical, &family, &bits)) return "a compute queue";
     if (properties.limits.maxComputeWorkGroupInvocations < KERNEL_THREADS ||
         properties.limits.maxComputeWorkGroupSize[0] < KERNEL_THREADS)
         return "groups of 256 threads";
@@ -225,13 +227,14 @@ static void choose_limits(VulkanDevice *device)
     };
     for (int axis = 0; axis < 3; axis++)
         device->gpu.groups[axis] = int64_min(limits->maxComputeWorkGroupCount[axis], INT32_MAX);
-    /* About 0.1 s at 3·10⁹, 10¹¹ or 2·10¹² operations and bytes a second. */
-    device->step_cost = software ? 3e8 : device->base.info.kind == DEVICE_INTEGRATED ? 1e10 : 2e11;
+    device->rate = software ? 3e9 : device->base.info.kind == DEVICE_INTEGRATED ? 1e11 : 2e12;
+    device->target = 0.1;
+    device->tick = 1e-9 * (double)limits->timestampPeriod;
 }
 
 static wf_status create_device(VulkanDevice *device)
 {
-    find_family(device->physical, &device->family);
+    find_family(device->physical, &device->family, &device->timestamp_bits);
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .timelineSemaphore = VK_TRUE,

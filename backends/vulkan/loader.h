@@ -59,6 +59,9 @@
     X(vkUpdateDescriptorSets)                                                                      \
     X(vkCreateCommandPool)                                                                         \
     X(vkDestroyCommandPool)                                                                        \
+    X(vkCreateQueryPool)                                                                           \
+    X(vkDestroyQueryPool)                                                                          \
+    X(vkGetQueryPoolResults)                                                                       \
     X(vkAllocateCommandBuffers)                                                                    \
     X(vkFreeCommandBuffers)                                                                        \
     X(vkBeginCommandBuffer)                                                                        \
@@ -68,6 +71,8 @@
     X(vkCmdPushConstants)                                                                          \
     X(vkCmdDispatch)                                                                               \
     X(vkCmdPipelineBarrier)                                                                        \
+    X(vkCmdResetQueryPool)                                                                         \
+    X(vkCmdWriteTimestamp)                                                                         \
     X(vkCmdCopyBuffer)                                                                             \
     X(vkCmdFillBuffer)
 
@@ -137,6 +142,9 @@ bool vulkan_load_from(const char *const *names, char *why, size_t size);
 #define vkUpdateDescriptorSets              vulkan_table.p_vkUpdateDescriptorSets
 #define vkCreateCommandPool                 vulkan_table.p_vkCreateCommandPool
 #define vkDestroyCommandPool                vulkan_table.p_vkDestroyCommandPool
+#define vkCreateQueryPool                   vulkan_table.p_vkCreateQueryPool
+#define vkDestroyQueryPool                  vulkan_table.p_vkDestroyQueryPool
+#define vkGetQueryPoolResults               vulkan_table.p_vkGetQueryPoolResults
 #define vkAllocateCommandBuffers            vulkan_table.p_vkAllocateCommandBuffers
 #define vkFreeCommandBuffers                vulkan_table.p_vkFreeCommandBuffers
 #define vkBeginCommandBuffer                vulkan_table.p_vkBeginCommandBuffer
@@ -146,6 +154,8 @@ bool vulkan_load_from(const char *const *names, char *why, size_t size);
 #define vkCmdPushConstants                  vulkan_table.p_vkCmdPushConstants
 #define vkCmdDispatch                       vulkan_table.p_vkCmdDispatch
 #define vkCmdPipelineBarrier                vulkan_table.p_vkCmdPipelineBarrier
+#define vkCmdResetQueryPool                 vulkan_table.p_vkCmdResetQueryPool
+#define vkCmdWriteTimestamp                 vulkan_table.p_vkCmdWriteTimestamp
 #define vkCmdCopyBuffer                     vulkan_table.p_vkCmdCopyBuffer
 #define vkCmdFillBuffer                     vulkan_table.p_vkCmdFillBuffer
 #endif

@@ -1,6 +1,6 @@
-/* A plan on Vulkan: its steps recorded once into command buffers, cut so that none runs for long
- * (some drivers reset a device after two seconds), and submitted as they are at every replay. */
-#include "backends/vulkan/vulkan.h"
+/* A plan on Vulkan: its steps recorded into command buffers that every replay submits as they are.
+ */
+#include "backends/vulkan/recording.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +20,7 @@ typedef struct VulkanProgram {
     GpuList list;
     VulkanTransform **transforms; /* those of the list, each kind and place once */
     int n_transforms;
-    VkCommandBuffer *commands; /* the recording */
-    uint32_t n_commands;
+    VulkanRecording recording;
 } VulkanProgram;
 
 static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
@@ -101,51 +100,14 @@ static void record_dispatch(const VulkanProgram *program, const Dispatch *dispat
     vkCmdDispatch(commands, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
 }
 
-static wf_status record_step(const VulkanProgram *program, int i, VkCommandBuffer commands)
+static wf_status record_step(void *context, int i, VkCommandBuffer commands)
 {
+    const VulkanProgram *program = context;
     const GpuStep *step = &program->list.steps[i];
     if (program->list.commands.commands[i].barrier) vulkan_barrier(commands);
     if (step->kind == GPU_TRANSFORM)
         return vulkan_transform_record(find_transform(program, &step->transform), commands);
     record_dispatch(program, &step->dispatch, commands);
-    return WF_OK;
-}
-
-/* The first step that the submission beginning at `first` leaves to the next. */
-static int segment_end(const VulkanProgram *program, int first)
-{
-    double cost = 0, most = vulkan_device(program->base.device)->step_cost;
-    int end = first;
-    while (end < program->list.n_steps) {
-        cost += program->list.steps[end].cost;
-        if (end > first && cost > most) break;
-        end++;
-    }
-    return end;
-}
-
-static wf_status record(VulkanProgram *program)
-{
-    VulkanDevice *device = vulkan_device(program->base.device);
-    uint32_t count = 0;
-    for (int first = 0; first < program->list.n_steps; first = segment_end(program, first)) count++;
-    program->commands = calloc((size_t)count + 1, sizeof *program->commands);
-    if (!program->commands) return fail(WF_ERROR_MEMORY, "out of memory for a program");
-    if (count == 0) return WF_OK;
-    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                        .commandPool = device->pool,
-                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                        .commandBufferCount = count};
-    TRY_VULKAN(device, vkAllocateCommandBuffers(device->device, &info, program->commands),
-               "recording");
-    program->n_commands = count;
-    for (uint32_t c = 0, i = 0; c < count; c++) {
-        VkCommandBuffer commands = program->commands[c];
-        TRY(vulkan_commands_begin(device, commands, VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT));
-        int end = segment_end(program, (int)i);
-        for (; (int)i < end; i++) TRY(record_step(program, (int)i, commands));
-        TRY(vulkan_commands_end(device, commands));
-    }
     return WF_OK;
 }
 
@@ -170,7 +132,11 @@ wf_status vulkan_program_create(Device *device, const Plan *plan, Program **out)
     program->base = (Program){.device = device, .plan = plan};
     wf_status status = gpu_lower(plan, &vulkan_device(device)->gpu, &program->list);
     if (!status) status = prepare(program);
-    if (!status) status = record(program);
+    program->recording.record = record_step;
+    program->recording.context = program;
+    if (!status)
+        status =
+            vulkan_recording_create(vulkan_device(device), &program->recording, &program->list);
     if (status) {
         vulkan_program_destroy(&program->base);
         return status;
@@ -186,12 +152,10 @@ void vulkan_program_destroy(Program *base)
     if (!program) return;
     VulkanDevice *device = vulkan_device(base->device);
     vkQueueWaitIdle(device->queue);
-    if (program->n_commands)
-        vkFreeCommandBuffers(device->device, device->pool, program->n_commands, program->commands);
+    vulkan_recording_destroy(device, &program->recording);
     for (int i = 0; i < program->n_transforms; i++)
         vulkan_transform_destroy(program->transforms[i]);
     free(program->transforms);
-    free(program->commands);
     gpu_list_free(&program->list);
     free(program);
 }
@@ -200,10 +164,7 @@ wf_status vulkan_program_run(Program *base)
 {
     VulkanProgram *program = (VulkanProgram *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    TRY(vulkan_alive(device));
-    for (uint32_t c = 0; c < program->n_commands; c++)
-        TRY(vulkan_submit(device, program->commands[c]));
-    return WF_OK;
+    return vulkan_recording_run(device, &program->recording);
 }
 
 wf_status vulkan_program_run_nodes(Program *base, int first, int last)
@@ -217,6 +178,11 @@ wf_status vulkan_program_run_nodes(Program *base, int first, int last)
         if (node >= first && node < last) TRY(record_step(program, i, commands));
     }
     return vulkan_once_run(device);
+}
+
+int vulkan_program_submissions(const Program *program)
+{
+    return ((const VulkanProgram *)program)->recording.form.count;
 }
 
 const CommandList *vulkan_program_commands(const Program *program)

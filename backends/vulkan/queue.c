@@ -149,6 +149,17 @@ wf_status vulkan_wait(VulkanDevice *device, uint64_t number)
     return WF_OK;
 }
 
+wf_status vulkan_done(VulkanDevice *device, uint64_t number, bool *done)
+{
+    TRY(vulkan_alive(device));
+    if (number > device->done)
+        TRY_VULKAN(device,
+                   vkGetSemaphoreCounterValue(device->device, device->timeline, &device->done),
+                   "running");
+    *done = number <= device->done;
+    return WF_OK;
+}
+
 /* ---- commands that run once ---- */
 
 wf_status vulkan_once_begin(VulkanDevice *device, VkCommandBuffer *out)

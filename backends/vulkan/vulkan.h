@@ -47,7 +47,10 @@ typedef struct VulkanDevice {
     VkDeviceMemory staging_memory;
     void *staging_data;
     GpuLimits gpu;
-    double step_cost;           /* largest estimate of one submission's work */
+    double rate;                /* operations and bytes moved a second, estimated */
+    double target;              /* seconds that a submission should take at most */
+    uint32_t timestamp_bits;    /* of the queue's timestamps; 0: it has none */
+    double tick;                /* seconds between two values of a timestamp */
     KnownTransform *transforms; /* shapes checked so far */
     int n_learned;              /* of them, those compiled here rather than read from a file */
 } VulkanDevice;
@@ -113,6 +116,8 @@ wf_status vulkan_commands_end(VulkanDevice *device, VkCommandBuffer commands);
 wf_status vulkan_submit(VulkanDevice *device, VkCommandBuffer commands);
 /* Until the submission of this number, and so every one before it, is done. */
 wf_status vulkan_wait(VulkanDevice *device, uint64_t number);
+/* Is it done already? */
+wf_status vulkan_done(VulkanDevice *device, uint64_t number, bool *done);
 /* Commands that run once: begin, record, then submit, or run to wait for them too. Begin waits only
  * while VULKAN_SLOTS such submissions are under way. */
 wf_status vulkan_once_begin(VulkanDevice *device, VkCommandBuffer *out);
@@ -139,6 +144,7 @@ void vulkan_program_destroy(Program *program);
 wf_status vulkan_program_run(Program *program);
 wf_status vulkan_program_run_nodes(Program *program, int first, int last);
 const CommandList *vulkan_program_commands(const Program *program);
+int vulkan_program_submissions(const Program *program); /* of one run */
 
 /* fft.c: one plan for each place, since VkFFT ties a plan's descriptors to its buffers. */
 wf_status vulkan_transform_create(VulkanDevice *device, const Plan *plan, const Transform *shape,
