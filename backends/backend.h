@@ -61,7 +61,8 @@ struct Backend {
     /* Buffers are uninitialised. WF_ERROR_MEMORY when there is no room. */
     wf_status (*buffer_create)(Device *device, int64_t size, Buffer **out);
     void (*buffer_destroy)(Buffer *buffer);
-    /* Blocking; ordered after every earlier program_run of the device. */
+    /* Ordered after every earlier program_run, write and fill of the device. When they return, what
+     * was read is there and what was written may be reused; it may still be on its way. */
     wf_status (*buffer_write)(Buffer *buffer, int64_t offset, const void *data, int64_t size);
     wf_status (*buffer_read)(Buffer *buffer, int64_t offset, void *data, int64_t size);
     wf_status (*buffer_fill)(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
@@ -69,7 +70,7 @@ struct Backend {
     /* Records the plan; all its slabs must have buffers. */
     wf_status (*program_create)(Device *device, const Plan *plan, Program **out);
     void (*program_destroy)(Program *program);
-    /* Enqueues one replay; reads and writes of buffers wait for it. */
+    /* Enqueues one replay; later reads and writes of buffers come after it. */
     wf_status (*program_run)(Program *program);
     /* Runs commands of nodes [first, last) only, and waits: for finding the first bad tensor. */
     wf_status (*program_run_nodes)(Program *program, int first, int last);

@@ -221,6 +221,28 @@ static void a_lost_device_stays_lost(void **state)
     test_ok(do_all(NULL)); /* opened anew it may work again */
 }
 
+/* ---- what waits ---- */
+
+/* Inputs and runs are enqueued; only the read at the end waits. */
+static void only_reads_wait(void **state)
+{
+    (void)state;
+    Work *work = test_memory(sizeof *work);
+    fake_reset();
+    test_ok(calls(work));
+    int waits = fake.calls[FAKE_vkWaitSemaphores], idle = fake.calls[FAKE_vkQueueWaitIdle];
+    double values[N] = {0};
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 5; k++) test_ok(device_write_doubles(&work->region, 0, values, N));
+        test_ok(backend->program_run(work->runnable.program));
+    }
+    assert_int_equal(fake.calls[FAKE_vkWaitSemaphores], waits);
+    assert_int_equal(fake.calls[FAKE_vkQueueWaitIdle], idle);
+    test_ok(device_read_doubles(&work->region, work->result, work->r, N));
+    assert_true(fake.calls[FAKE_vkWaitSemaphores] <= waits + 1);
+    clear_up(work);
+}
+
 /* ---- what a device must have ---- */
 
 static void expect_none(const char *word)
@@ -311,6 +333,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_lacking_is_said),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
+        cmocka_unit_test_teardown(only_reads_wait, test_release),
         cmocka_unit_test(each_call_fails_with_files),
     };
     const struct CMUnitTest compiling[] = {cmocka_unit_test(each_call_fails_without_files)};

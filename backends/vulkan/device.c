@@ -168,21 +168,27 @@ static bool find_memory(const VkPhysicalDeviceMemoryProperties *memory,
     return best >= 0;
 }
 
-/* Discrete devices keep buffers away from the host and copy; others let the host see them. */
+/* Discrete devices keep buffers away from the host and copy; others let the host see them, unless
+ * WAVEFIELD_VULKAN_STAGED=1 has them do as discrete ones (for tests). */
 static wf_status choose_memory(VulkanDevice *device)
 {
     const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
     const VkMemoryPropertyFlags host =
         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     const VkMemoryPropertyFlags cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    const VkPhysicalDeviceMemoryProperties *memory = &device->memory;
+    const char *staged = getenv("WAVEFIELD_VULKAN_STAGED");
+    bool discrete =
+        device->base.info.kind == DEVICE_DISCRETE || (staged && strcmp(staged, "1") == 0);
     vkGetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
-    device->mapped = device->base.info.kind != DEVICE_DISCRETE &&
-                     find_memory(&device->memory, local | host, cached, 0, &device->memory_type);
-    if (device->mapped) return WF_OK;
-    if (find_memory(&device->memory, local, 0, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
-                    &device->memory_type) &&
-        find_memory(&device->memory, host, cached, local, &device->staging_type))
-        return WF_OK;
+    device->mapped =
+        !discrete && find_memory(memory, local | host, cached, 0, &device->memory_type);
+    bool found = find_memory(memory, host, 0, local | cached, &device->ring_type) &&
+                 find_memory(memory, host, cached, local, &device->landing_type);
+    if (found && !device->mapped)
+        found = find_memory(memory, local, 0, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
+                            &device->memory_type);
+    if (found) return WF_OK;
     return fail(WF_ERROR_DEVICE, "%s has no memory for buffers", device->base.info.name);
 }
 
@@ -271,7 +277,7 @@ static void vulkan_close(Device *base)
     if (device->device) {
         vkDeviceWaitIdle(device->device);
         vulkan_known_transforms_free(device);
-        vulkan_staging_destroy(device);
+        vulkan_transfers_destroy(device);
         for (int k = 0; k < KERNEL_COUNT; k++)
             vkDestroyPipeline(device->device, device->pipelines[k], NULL);
         vulkan_cache_close(device);
@@ -305,7 +311,7 @@ static wf_status vulkan_open(int index, Device **out)
     TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(create_device(device), failed);
     TRY_GOTO(find_alignment(device), failed);
-    if (!device->mapped) TRY_GOTO(vulkan_staging_create(device), failed);
+    TRY_GOTO(vulkan_transfers_create(device), failed);
     *out = &device->base;
     return WF_OK;
 failed:

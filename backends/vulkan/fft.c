@@ -57,9 +57,10 @@ static wf_status create_view(VulkanDevice *device, const Plan *plan, const Place
     if ((VkDeviceSize)place->offset % needs.alignment)
         return fail(WF_ERROR_UNSUPPORTED, "%s wants transforms aligned to %lld bytes",
                     device->base.info.name, (long long)needs.alignment);
-    TRY_VULKAN(device,
-               vkBindBufferMemory(device->device, *out, slab->memory, (VkDeviceSize)place->offset),
-               "a transform's buffer");
+    TRY_VULKAN(
+        device,
+        vkBindBufferMemory(device->device, *out, slab->memory.memory, (VkDeviceSize)place->offset),
+        "a transform's buffer");
     return WF_OK;
 }
 
@@ -80,9 +81,9 @@ static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
     VulkanDevice *device = vulkan_device(data->device);
     VkCommandBuffer commands;
     TRY(vulkan_once_begin(device, &commands));
-    TRY(append(plan, commands, &((VulkanBuffer *)data)->buffer,
-               &((VulkanBuffer *)scratch)->buffer));
-    return vulkan_once_run(device);
+    TRY(append(plan, commands, &((VulkanBuffer *)data)->memory.buffer,
+               &((VulkanBuffer *)scratch)->memory.buffer));
+    return vulkan_once_run(device); /* so that neither buffer is in use */
 }
 
 /* ---- what was compiled, in memory and in files ---- */

@@ -86,7 +86,7 @@ static void record_dispatch(const VulkanProgram *program, const Dispatch *dispat
         VkDeviceAddress address = 0;
         if (place->size) {
             const Buffer *slab = program->base.plan->slabs[place->slab]->buffer;
-            address = ((const VulkanBuffer *)slab)->address + (VkDeviceAddress)place->offset;
+            address = ((const VulkanBuffer *)slab)->memory.address + (VkDeviceAddress)place->offset;
         }
         memcpy(arguments + used, &address, sizeof address);
         used += sizeof address;
@@ -151,7 +151,7 @@ void vulkan_program_destroy(Program *base)
     VulkanProgram *program = (VulkanProgram *)base;
     if (!program) return;
     VulkanDevice *device = vulkan_device(base->device);
-    vkQueueWaitIdle(device->queue);
+    vulkan_settle(device);
     vulkan_recording_destroy(device, &program->recording);
     for (int i = 0; i < program->n_transforms; i++)
         vulkan_transform_destroy(program->transforms[i]);
@@ -160,11 +160,21 @@ void vulkan_program_destroy(Program *base)
     free(program);
 }
 
+/* The last submission may have used any of them. */
+static void touch_slabs(const Program *program)
+{
+    uint64_t number = vulkan_device(program->device)->submitted;
+    for (int i = 0; i < program->plan->n_slabs; i++)
+        ((VulkanBuffer *)program->plan->slabs[i]->buffer)->used = number;
+}
+
 wf_status vulkan_program_run(Program *base)
 {
     VulkanProgram *program = (VulkanProgram *)base;
     VulkanDevice *device = vulkan_device(base->device);
-    return vulkan_recording_run(device, &program->recording);
+    wf_status status = vulkan_recording_run(device, &program->recording);
+    touch_slabs(base);
+    return status;
 }
 
 wf_status vulkan_program_run_nodes(Program *base, int first, int last)
@@ -177,7 +187,9 @@ wf_status vulkan_program_run_nodes(Program *base, int first, int last)
         int node = program->list.commands.commands[i].node;
         if (node >= first && node < last) TRY(record_step(program, i, commands));
     }
-    return vulkan_once_run(device);
+    wf_status status = vulkan_once_run(device);
+    touch_slabs(base);
+    return status;
 }
 
 int vulkan_program_submissions(const Program *program)

@@ -120,6 +120,7 @@ wf_status vulkan_commands_end(VulkanDevice *device, VkCommandBuffer commands)
 wf_status vulkan_submit(VulkanDevice *device, VkCommandBuffer commands)
 {
     TRY(vulkan_alive(device));
+    TRY(vulkan_flush(device));
     uint64_t number = device->submitted + 1;
     VkTimelineSemaphoreSubmitInfo values = {.sType =
                                                 VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -140,6 +141,7 @@ wf_status vulkan_wait(VulkanDevice *device, uint64_t number)
 {
     TRY(vulkan_alive(device));
     if (number <= device->done) return WF_OK;
+    if (number > device->submitted) TRY(vulkan_flush(device));
     VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                 .semaphoreCount = 1,
                                 .pSemaphores = &device->timeline,
@@ -164,6 +166,7 @@ wf_status vulkan_done(VulkanDevice *device, uint64_t number, bool *done)
 
 wf_status vulkan_once_begin(VulkanDevice *device, VkCommandBuffer *out)
 {
+    TRY(vulkan_flush(device));
     const VulkanSlot *slot = &device->slots[device->slot];
     TRY(vulkan_wait(device, slot->number));
     *out = slot->commands;
@@ -177,6 +180,7 @@ wf_status vulkan_once_submit(VulkanDevice *device)
     TRY(vulkan_commands_end(device, slot->commands));
     TRY(vulkan_submit(device, slot->commands));
     slot->number = device->submitted;
+    slot->ring_end = device->ring_head;
     device->slot = (device->slot + 1) % VULKAN_SLOTS;
     return WF_OK;
 }
@@ -185,4 +189,10 @@ wf_status vulkan_once_run(VulkanDevice *device)
 {
     TRY(vulkan_once_submit(device));
     return vulkan_wait(device, device->submitted);
+}
+
+void vulkan_settle(VulkanDevice *device)
+{
+    if (!device->lost) (void)vulkan_flush(device);
+    vkQueueWaitIdle(device->queue);
 }

@@ -16,7 +16,15 @@ typedef struct VulkanTransform VulkanTransform;
 typedef struct VulkanSlot {
     VkCommandBuffer commands;
     uint64_t number;
+    int64_t ring_end; /* the ring's bytes before this are free when it is done */
 } VulkanSlot;
+
+typedef struct VulkanMemory {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    VkDeviceAddress address;
+    char *data; /* NULL where the host does not see it */
+} VulkanMemory;
 
 enum { VULKAN_SLOTS = 8 };
 
@@ -40,12 +48,13 @@ typedef struct VulkanDevice {
     uint64_t pipelines_kept;            /* hash of the compiled pipelines in the file */
     VkPipeline pipelines[KERNEL_COUNT]; /* made when first needed */
     VkPhysicalDeviceMemoryProperties memory;
-    uint32_t memory_type;  /* of buffers */
-    bool mapped;           /* the host sees that type */
-    uint32_t staging_type; /* where it does not */
-    VkBuffer staging;
-    VkDeviceMemory staging_memory;
-    void *staging_data;
+    uint32_t memory_type;             /* of buffers */
+    bool mapped;                      /* the host sees that type */
+    uint32_t ring_type, landing_type; /* that the host writes, and reads */
+    VulkanMemory ring, landing;       /* of bytes to buffers, and from them */
+    int64_t ring_head, ring_tail;     /* bytes that ever went in, and that have come out */
+    bool open;                        /* the next slot is gathering writes */
+    int64_t open_since;               /* ring_head when that began */
     GpuLimits gpu;
     double rate;                /* operations and bytes moved a second, estimated */
     double target;              /* seconds that a submission should take at most */
@@ -57,13 +66,11 @@ typedef struct VulkanDevice {
 
 typedef struct VulkanBuffer {
     Buffer base;
-    VkBuffer buffer;
-    VkDeviceMemory memory;
-    VkDeviceAddress address;
-    char *data; /* NULL where the host does not see it */
+    VulkanMemory memory;
+    uint64_t used; /* number of the last submission that may touch it */
 } VulkanBuffer;
 
-enum { VULKAN_STAGING = 8 << 20 }; /* bytes */
+enum { VULKAN_RING = 16 << 20, VULKAN_LANDING = 2 << 20 }; /* bytes */
 
 /* Of the buffers that VkFFT gets over a slab's memory. */
 enum {
@@ -123,6 +130,8 @@ wf_status vulkan_done(VulkanDevice *device, uint64_t number, bool *done);
 wf_status vulkan_once_begin(VulkanDevice *device, VkCommandBuffer *out);
 wf_status vulkan_once_submit(VulkanDevice *device);
 wf_status vulkan_once_run(VulkanDevice *device);
+/* Until nothing is under way, whatever has happened to the device: before destroying. */
+void vulkan_settle(VulkanDevice *device);
 
 /* cache.c: the pipeline cache, filled from its file; keep writes it back where it has grown. */
 wf_status vulkan_cache_open(VulkanDevice *device);
@@ -135,8 +144,23 @@ void vulkan_buffer_destroy(Buffer *buffer);
 wf_status vulkan_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
 wf_status vulkan_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
 wf_status vulkan_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
-wf_status vulkan_staging_create(VulkanDevice *device);
-void vulkan_staging_destroy(VulkanDevice *device);
+/* On failure too, destroy has to follow. */
+wf_status vulkan_memory_create(VulkanDevice *device, uint32_t type, int64_t size,
+                               VulkanMemory *out);
+void vulkan_memory_destroy(VulkanDevice *device, VulkanMemory *memory);
+
+/* transfer.c: a write or fill is enqueued, and the host's bytes are copied by then; a read waits.
+ */
+wf_status vulkan_transfers_create(VulkanDevice *device);
+void vulkan_transfers_destroy(VulkanDevice *device);
+wf_status vulkan_transfer_write(VulkanDevice *device, VulkanBuffer *buffer, int64_t offset,
+                                const void *data, int64_t size);
+wf_status vulkan_transfer_read(VulkanDevice *device, const VulkanBuffer *buffer, int64_t offset,
+                               void *data, int64_t size);
+wf_status vulkan_transfer_fill(VulkanDevice *device, VulkanBuffer *buffer, int64_t offset,
+                               int64_t size, uint32_t word);
+/* Submits the writes and fills gathered so far. */
+wf_status vulkan_flush(VulkanDevice *device);
 
 /* program.c */
 wf_status vulkan_program_create(Device *device, const Plan *plan, Program **out);
