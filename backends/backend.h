@@ -20,6 +20,12 @@ typedef struct DeviceInfo {
     char driver[128]; /* name and version */
     DeviceKind kind;
     int64_t memory; /* bytes */
+    /* Of a GPU, as its driver has it; 0 and false where it does not say. */
+    int subgroup;         /* threads that run in step: a warp, a wave */
+    bool half_storage;    /* 16-bit floats in buffers */
+    bool half_arithmetic; /* and in registers */
+    bool bfloat16;        /* in registers */
+    bool matrix;          /* products of small matrices as one instruction */
 } DeviceInfo;
 
 typedef struct wf_device Device; /* an open device; the public handle */

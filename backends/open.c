@@ -79,6 +79,11 @@ static void publish(const DeviceInfo *from, wf_device_info *to)
     snprintf(to->driver, sizeof to->driver, "%s", from->driver);
     to->kind = public_kind(from->kind);
     to->memory = from->memory;
+    to->subgroup_size = from->subgroup;
+    to->half_storage = from->half_storage;
+    to->half_arithmetic = from->half_arithmetic;
+    to->bfloat16 = from->bfloat16;
+    to->matrix_units = from->matrix;
     to->reason = "";
 }
 
@@ -105,25 +110,49 @@ static wf_status open_candidate(const Candidate *candidate, const char *reason, 
     return WF_OK;
 }
 
+static bool is_gpu(const Candidate *candidate)
+{
+    return candidate->info.kind == DEVICE_DISCRETE || candidate->info.kind == DEVICE_INTEGRATED;
+}
+
+/* Why the CPU is left. */
+static const char *without_gpu(const CandidateList *list)
+{
+    bool partial = false, whole = false, software = false;
+    for (int i = 0; i < list->count; i++) {
+        const Candidate *candidate = &list->items[i];
+        partial = partial || (is_gpu(candidate) && candidate->backend->partial);
+        whole = whole || (is_gpu(candidate) && !candidate->backend->partial);
+        software = software || candidate->info.kind == DEVICE_SOFTWARE;
+    }
+    if (whole) return "the CPU, as the GPU here cannot be opened: name it to learn why";
+    if (partial) return "the CPU, as the GPU's backend does not run whole models yet";
+    if (software) return "the CPU, as the only GPU drivers here compute on the CPU themselves";
+    return "the CPU, as no GPU can be used";
+}
+
+/* The first of this kind that opens. */
+static wf_status open_first(const CandidateList *list, DeviceKind kind, const char *reason,
+                            Device **out)
+{
+    wf_status status = fail(WF_ERROR_DEVICE, "this build has no backend that can run models here");
+    for (int i = 0; status && i < list->count; i++) {
+        const Candidate *candidate = &list->items[i];
+        if (candidate->info.kind == kind && !candidate->backend->partial)
+            status = open_candidate(candidate, reason, out);
+    }
+    return status;
+}
+
 static wf_status open_auto(Device **out)
 {
-    static const struct {
-        DeviceKind kind;
-        const char *reason;
-    } preferences[] = {
-        {DEVICE_DISCRETE, "a discrete GPU"},
-        {DEVICE_INTEGRATED, "an integrated GPU, as no discrete one can be used"},
-        {DEVICE_CPU, "the CPU, as no GPU can be used"},
-    };
     CandidateList list;
     TRY(candidates_find(&list));
-    wf_status status = fail(WF_ERROR_DEVICE, "this build has no backend that can run models here");
-    for (size_t p = 0; status && p < sizeof preferences / sizeof *preferences; p++)
-        for (int i = 0; status && i < list.count; i++) {
-            const Candidate *candidate = &list.items[i];
-            if (candidate->info.kind == preferences[p].kind && !candidate->backend->partial)
-                status = open_candidate(candidate, preferences[p].reason, out);
-        }
+    wf_status status = open_first(&list, DEVICE_DISCRETE, "a discrete GPU", out);
+    if (status)
+        status = open_first(&list, DEVICE_INTEGRATED,
+                            "an integrated GPU, as no discrete one can be used", out);
+    if (status) status = open_first(&list, DEVICE_CPU, without_gpu(&list), out);
     candidates_free(&list);
     return status;
 }

@@ -196,6 +196,20 @@ static void devices_are_listed(void **state)
     assert_int_equal(wavefield("devices --names"), 0);
     assert_memory_equal(output, "auto\n", 5);
     assert_says("\ncpu\n");
+    assert_int_equal(wavefield("devices --json devices.json"), 0);
+    json_t *listed = json_load_file(IN_FOLDER("devices.json"), 0, NULL);
+    const json_t *devices = json_object_get(listed, "devices");
+    const char *chosen = json_string_value(json_object_get(listed, "auto"));
+    assert_non_null(chosen);
+    size_t present = 0;
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        present += !strcmp(json_string_value(json_object_get(device, "id")), chosen);
+        assert_true(json_is_boolean(json_object_get(device, "half_storage")));
+        assert_true(json_integer_value(json_object_get(device, "subgroup_size")) >= 0);
+    }
+    assert_int_equal(present, 1);
+    json_decref(listed);
     assert_int_equal(wavefield("info --config demo --device vulkan:99"), 1);
     assert_says("vulkan:99");
     assert_says("cpu ("); /* those present are listed */

@@ -61,6 +61,11 @@ static void test_open_each(void **state)
         assert_string_equal(info.driver, infos[i].driver);
         assert_int_equal(info.kind, infos[i].kind);
         assert_int_equal(info.memory, infos[i].memory);
+        assert_int_equal(info.subgroup_size, infos[i].subgroup_size);
+        assert_int_equal(info.half_storage, infos[i].half_storage);
+        assert_int_equal(info.half_arithmetic, infos[i].half_arithmetic);
+        assert_int_equal(info.bfloat16, infos[i].bfloat16);
+        assert_int_equal(info.matrix_units, infos[i].matrix_units);
         assert_string_equal(info.reason, "");
         wf_device_close(device);
     }

@@ -362,6 +362,24 @@ static void long_submissions_are_cut(void **state)
     destroy_two_fields(&two);
 }
 
+/* ---- what a device says of itself ---- */
+
+/* Both drivers have subgroups; only lavapipe has halves, neither matrix units. */
+static void devices_describe_themselves(void **state)
+{
+    (void)state;
+    DeviceInfo infos[8];
+    int count = 0;
+    test_ok(backend_find("vulkan")->list(infos, 8, &count));
+    assert_true(count >= 1);
+    for (int i = 0; i < count && i < 8; i++) {
+        assert_in_range(infos[i].subgroup, 1, 128);
+        assert_true(infos[i].half_storage || !strstr(infos[i].name, "llvmpipe"));
+        assert_false(infos[i].half_storage && strstr(infos[i].name, "SwiftShader"));
+        assert_false(infos[i].matrix && infos[i].kind == DEVICE_SOFTWARE);
+    }
+}
+
 static void no_driver_is_no_device(void **state)
 {
     (void)state;
@@ -401,6 +419,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
         cmocka_unit_test_teardown(short_transforms_mean_more_passes, test_release),
         cmocka_unit_test_teardown(long_submissions_are_cut, test_release),
+        cmocka_unit_test(devices_describe_themselves),
         cmocka_unit_test_teardown(compiled_transforms_are_kept, test_release),
         cmocka_unit_test_teardown(strange_transforms_are_not_loaded, test_release),
     };

@@ -43,6 +43,13 @@ static wf_status device_describe(CUdevice id, DeviceInfo *info)
              version / 1000, version % 1000 / 10,
              attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
              attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
+    int capability = 10 * attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+                     attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    info->subgroup = attribute(id, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
+    info->half_storage = true;
+    info->half_arithmetic = capability >= 53;
+    info->matrix = capability >= 70;
+    info->bfloat16 = capability >= 80;
     info->kind =
         attribute(id, CU_DEVICE_ATTRIBUTE_INTEGRATED) ? DEVICE_INTEGRATED : DEVICE_DISCRETE;
     info->memory = (int64_t)bytes;

@@ -97,6 +97,25 @@ static DeviceKind device_kind(cl_device_id device, const char *name)
                                                                     : DEVICE_DISCRETE;
 }
 
+/* Of the vendors' own queries, which the headers may lack. */
+enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
+
+/* OpenCL 1.2 reads and writes halves in memory everywhere; the rest is extensions. */
+static void describe_computing(cl_device_id device, DeviceInfo *info)
+{
+    cl_uint warp = PROPERTY(cl_uint, device, WARP_SIZE_NV);
+    info->subgroup = (int)(warp ? warp : PROPERTY(cl_uint, device, WAVEFRONT_WIDTH_AMD));
+    info->half_storage = true;
+    size_t size = 0;
+    if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &size)) return;
+    char *extensions = calloc(size + 1, 1);
+    if (extensions && !clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, size, extensions, NULL)) {
+        info->half_arithmetic = strstr(extensions, "cl_khr_fp16") != NULL;
+        info->matrix = strstr(extensions, "cl_intel_subgroup_matrix_multiply_accumulate") != NULL;
+    }
+    free(extensions);
+}
+
 static void device_describe(const Found *found, DeviceInfo *info)
 {
     char platform[64] = "", version[64];
@@ -107,6 +126,7 @@ static void device_describe(const Found *found, DeviceInfo *info)
     snprintf(info->driver, sizeof info->driver, "%s %s", platform, version);
     info->kind = device_kind(found->device, info->name);
     info->memory = (int64_t)PROPERTY(cl_ulong, found->device, CL_DEVICE_GLOBAL_MEM_SIZE);
+    describe_computing(found->device, info);
 }
 
 static wf_status opencl_list(DeviceInfo *infos, int capacity, int *count)

@@ -114,10 +114,47 @@ static DeviceKind device_kind(VkPhysicalDeviceType type)
     }
 }
 
+static bool has_extension(const VkExtensionProperties *extensions, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!strcmp(extensions[i].extensionName, name)) return true;
+    return false;
+}
+
+/* What the device computes with beside floats. By name, as some are younger than the headers. */
+static void describe_extensions(VkPhysicalDevice physical, DeviceInfo *info)
+{
+    uint32_t n = 0;
+    VkExtensionProperties *extensions = NULL;
+    if (!vkEnumerateDeviceExtensionProperties(physical, NULL, &n, NULL) && n > 0)
+        extensions = calloc(n, sizeof *extensions);
+    if (extensions && vkEnumerateDeviceExtensionProperties(physical, NULL, &n, extensions) >= 0) {
+        info->bfloat16 = has_extension(extensions, n, "VK_KHR_shader_bfloat16");
+        info->matrix = has_extension(extensions, n, "VK_KHR_cooperative_matrix") ||
+                       has_extension(extensions, n, "VK_NV_cooperative_matrix");
+    }
+    free(extensions);
+}
+
+static void describe_halves(VkPhysicalDevice physical, DeviceInfo *info)
+{
+    VkPhysicalDevice16BitStorageFeatures storage = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceVulkan12Features features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &storage};
+    VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &features};
+    vkGetPhysicalDeviceFeatures2(physical, &all);
+    info->half_storage = storage.storageBuffer16BitAccess;
+    info->half_arithmetic = features.shaderFloat16;
+}
+
 static void describe(VkPhysicalDevice physical, DeviceInfo *info)
 {
+    VkPhysicalDeviceSubgroupProperties subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
     VkPhysicalDeviceDriverProperties driver = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &subgroup};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
     vkGetPhysicalDeviceProperties2(physical, &properties);
@@ -126,6 +163,9 @@ static void describe(VkPhysicalDevice physical, DeviceInfo *info)
     snprintf(info->driver, sizeof info->driver, "%.60s %.60s", driver.driverName,
              driver.driverInfo);
     info->kind = device_kind(properties.properties.deviceType);
+    info->subgroup = (int)subgroup.subgroupSize;
+    describe_halves(physical, info);
+    describe_extensions(physical, info);
     VkPhysicalDeviceMemoryProperties memory;
     vkGetPhysicalDeviceMemoryProperties(physical, &memory);
     for (uint32_t i = 0; i < memory.memoryHeapCount; i++)

@@ -8,6 +8,7 @@
 #ifndef WAVEFIELD_DEVICE_H
 #define WAVEFIELD_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wavefield/status.h"
@@ -32,6 +33,12 @@ typedef struct wf_device_info {
     wf_device_kind kind;
     int64_t memory;     /* bytes; 0: unknown */
     const char *reason; /* why "auto" chose it, a constant text; "" when listed or named */
+    /* Of a GPU, as its driver has it; 0 and false where it does not say. */
+    int subgroup_size;    /* threads that run in step: a warp, a wave */
+    bool half_storage;    /* 16-bit floats in memory */
+    bool half_arithmetic; /* and computed with */
+    bool bfloat16;        /* computed with */
+    bool matrix_units;    /* products of small matrices as one instruction */
 } wf_device_info;
 
 /* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is

@@ -1,12 +1,24 @@
 /* wavefield devices: what can be named after --device. */
 #include "cli/common.h"
 
+#include "base/files.h"
+
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 64 };
 
 typedef struct DevicesValues {
     bool names;
+    const char *json;
 } DevicesValues;
+
+typedef struct Devices {
+    wf_device_info infos[MOST];
+    int count;
+} Devices;
 
 static const char *kind_name(wf_device_kind kind)
 {
@@ -31,48 +43,99 @@ static wf_status chosen_id(char *id, size_t size, const char **reason)
     return WF_OK;
 }
 
-static wf_status list_devices(void)
+static wf_status find_devices(Devices *found)
 {
-    enum { MOST = 64 };
-    wf_device_info infos[MOST];
-    int count;
-    TRY(wf_device_list(infos, MOST, &count));
-    for (int i = 0; i < count && i < MOST; i++)
-        printf("%-10s %-15s %10s  %s (%s)\n", infos[i].id, kind_name(infos[i].kind),
-               infos[i].memory > 0 ? BYTES_TEXT(infos[i].memory) : "", infos[i].name,
-               infos[i].driver);
+    TRY(wf_device_list(found->infos, MOST, &found->count));
+    if (found->count > MOST) found->count = MOST;
+    return WF_OK;
+}
+
+/* "subgroups of 32, half storage and arithmetic, bfloat16, matrix units". */
+static void print_computing(const wf_device_info *info)
+{
+    const char *halves = info->half_storage && info->half_arithmetic ? "half storage and arithmetic"
+                         : info->half_storage                        ? "half storage"
+                         : info->half_arithmetic                     ? "half arithmetic"
+                                                                     : "no half";
+    printf("%37s", "");
+    if (info->subgroup_size > 0) printf("subgroups of %d, ", info->subgroup_size);
+    printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
+           info->matrix_units ? "" : "no ");
+}
+
+static void print_device(const wf_device_info *info)
+{
+    printf("%-10s %-15s %10s  %s (%s)\n", info->id, kind_name(info->kind),
+           info->memory > 0 ? BYTES_TEXT(info->memory) : "", info->name, info->driver);
+    if (info->kind != WF_DEVICE_CPU) print_computing(info);
+}
+
+static json_t *device_json(const wf_device_info *info)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b}", "id", info->id, "kind",
+                     kind_name(info->kind), "name", info->name, "driver", info->driver, "memory",
+                     (json_int_t)info->memory, "subgroup_size", info->subgroup_size, "half_storage",
+                     info->half_storage, "half_arithmetic", info->half_arithmetic, "bfloat16",
+                     info->bfloat16, "matrix_units", info->matrix_units);
+}
+
+static wf_status write_json(const char *path, const Devices *found, const char *id,
+                            const char *reason)
+{
+    json_t *devices = json_array();
+    for (int i = 0; i < found->count; i++)
+        json_array_append_new(devices, device_json(&found->infos[i]));
+    json_t *root = json_pack("{s:s, s:s, s:o}", "auto", id, "reason", reason, "devices", devices);
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    wf_status status = text ? file_write_atomic(path, text, strlen(text))
+                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+static wf_status list_devices(const char *json)
+{
+    Devices found;
+    TRY(find_devices(&found));
+    for (int i = 0; i < found.count; i++) print_device(&found.infos[i]);
     char id[32];
     const char *reason;
     TRY(chosen_id(id, sizeof id, &reason));
     printf("\nauto is %s: %s\n", id, reason);
-    return WF_OK;
+    return json ? write_json(json, &found, id, reason) : WF_OK;
 }
 
 static wf_status list_names(void)
 {
-    enum { MOST = 64 };
-    wf_device_info infos[MOST];
-    int count;
-    TRY(wf_device_list(infos, MOST, &count));
+    Devices found;
+    TRY(find_devices(&found));
     puts("auto");
-    for (int i = 0; i < count && i < MOST; i++) puts(infos[i].id);
+    for (int i = 0; i < found.count; i++) puts(found.infos[i].id);
     return WF_OK;
 }
 
 static int run(const void *values)
 {
     const DevicesValues *v = values;
-    return finish("devices", v->names ? list_names() : list_devices());
+    return finish("devices", v->names ? list_names() : list_devices(v->json));
 }
 
 static const Option options[] = {
     OPTION(DevicesValues, names, "names", FLAG, NULL, NULL,
            "print only what --device takes, a name a line"),
+    OPTION(DevicesValues, json, "json", TEXT, "FILE", NULL, "write the list as JSON too",
+           .names = NAMES_FILE),
 };
 
 const Subcommand command_devices = {
     .name = "devices",
     .summary = "list the devices present",
+    .details =
+        "Each with its kind, memory, name and driver; of GPUs what they compute with beside "
+        "floats, "
+        "as the driver says. auto takes a discrete GPU, else an integrated one, else the CPU; GPU "
+        "drivers that compute on the CPU are software, and used only when named.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "What can be given to --device here:\n"
