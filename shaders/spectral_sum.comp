@@ -1,7 +1,7 @@
 /* The filter of spectral_filter, which is its own adjoint, on the gradients' spectra, summed over
- * each head's samples: sum_row[h, f] = Σ_b row[p, f]·(1 + gate(f)). Group y is a head from first_head
- * on; `row` holds planes first_plane … first_plane+planes-1. A head's sum starts with its first
- * plane and goes on with every dispatch after it. */
+ * each head's samples: sum_row[h, f] = Σ_b row[p, f]·(1 + gate(f)). Group y is a head from
+ * first_head on; `row` holds planes first_plane … first_plane+planes-1. A head's sum starts with
+ * its first plane and goes on with every dispatch after it. */
 #include "spectral_gate.h"
 
 KERNEL(spectral_sum, 256, READ_FLOAT2(row) READ(gate) UPDATE_FLOAT2(sum_row),

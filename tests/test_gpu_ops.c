@@ -477,7 +477,7 @@ static void gated_kernels_are_right(void **state)
     (void)state;
     static const struct {
         int64_t batch, heads, cells, size;
-    } cases[] = {{1, 2, 9, 36}, {3, 2, 156, 625}, {1, 1, 29412, 117649}};
+    } cases[] = {{1, 2, 9, 36}, {3, 2, 156, 625}, {1, 1, 4201, 16807}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t batch = cases[i].batch, heads = cases[i].heads, cells = cases[i].cells;
         OneOp op = {.op = OP_FIELD_KERNEL, .n_in = 4, .n_out = 1};
@@ -885,6 +885,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(long_scans_do_not_drift, test_release),
         cmocka_unit_test_teardown(small_norms_are_exact, test_release),
         cmocka_unit_test_teardown(long_transforms_are_right, test_release),
+        cmocka_unit_test_teardown(gated_kernels_are_right, test_release),
         cmocka_unit_test_teardown(tails_keep_their_digits, test_release),
         cmocka_unit_test_teardown(gated_kernels_are_right, test_release),
         cmocka_unit_test_teardown(a_nan_is_kept, test_release),

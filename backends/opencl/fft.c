@@ -24,8 +24,19 @@ static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
                                 &((OpenclBuffer *)scratch)->memory);
 }
 
+/* PoCL keeps the variables of a group's lanes on one thread's stack, which VkFFT's kernels for
+ * 7^6 = 117649 points overrun; with fewer lanes they do not finish compiling. 5^7 still works. */
+enum { LONGEST_ODD_IN_SOFTWARE = 78125 };
+
 wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, TransformPlan **out)
 {
+    bool power_of_two = (shape->length & (shape->length - 1)) == 0;
+    if (device->base.info.kind == DEVICE_SOFTWARE && !power_of_two &&
+        shape->length > LONGEST_ODD_IN_SOFTWARE)
+        return fail(WF_ERROR_UNSUPPORTED,
+                    "%s: no transforms of length %lld in software: choose a field_size that is a "
+                    "power of two",
+                    device->base.info.name, (long long)shape->length);
     VkFFTConfiguration settings = {
         .platform = &device->platform, .device = &device->id, .context = &device->context};
     return transform_plan_get(&device->transforms, shape, &device->base, settings, run, out);
