@@ -68,6 +68,13 @@ static wf_status refuse_larger(const Device *device, const char *what, int64_t b
                 what, gib(bytes), gib(device->limits.total));
 }
 
+/* A buffer's bytes for a region of `size`: numbers of 16 bits may leave half a word over, and fills
+ * are of words. */
+static int64_t whole_words(int64_t size)
+{
+    return round_up(int64_max(size, 4), 4);
+}
+
 wf_status device_allocate(Device *device, Region *region)
 {
     if (region->buffer) return WF_OK;
@@ -79,7 +86,7 @@ wf_status device_allocate(Device *device, Region *region)
                     "choose a smaller model",
                     region->name, gib(region->size), gib(largest));
     wf_status status =
-        device->backend->buffer_create(device, int64_max(region->size, 4), &region->buffer);
+        device->backend->buffer_create(device, whole_words(region->size), &region->buffer);
     if (status) return fail_within(status, "%s, %.2f GiB", region->name, gib(region->size));
     return WF_OK;
 }
@@ -296,7 +303,7 @@ static wf_status fill_region(Region *region, uint32_t word)
 {
     Buffer *buffer = NULL;
     TRY(region_buffer(region, &buffer));
-    return buffer->device->backend->buffer_fill(buffer, 0, region->size, word);
+    return buffer->device->backend->buffer_fill(buffer, 0, whole_words(region->size), word);
 }
 
 wf_status device_clear(Region *region)

@@ -1,6 +1,7 @@
 # Makes one kernel's self-contained sources.
-#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4 -DOUT=DIR
-#         -P assemble.cmake
+#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4
+#         -DSTORAGE=F32 -DSTORED=TRUE -DOUT=DIR -P assemble.cmake
+# for the storage type STORAGE; STORED: variants for the other types follow the one for F32.
 # Writes, in OUT, with every #include resolved:
 #   NAME.glsl   for glslc
 #   NAME.text   C string literals: the kernel for OpenCL C and CUDA, to follow prelude.text
@@ -42,9 +43,22 @@ endif()
 math(EXPR begin "${begin} + 8")
 string(SUBSTRING "${text}" ${begin} -1 entry)
 string(REGEX REPLACE "\n(SHARED\\(|BODY).*" "\n" entry "${entry}")
-file(WRITE ${OUT}/${NAME}.entry "KERNEL_ENTRY(${capitals}, ${entry}")
+set(stored_bytes 2)
+set(variants 1)
+if(STORAGE STREQUAL "F32")
+  set(stored_bytes 4)
+  if(STORED)
+    set(variants 3)
+  endif()
+endif()
+file(WRITE ${OUT}/${NAME}.entry "#undef STORED_BYTES
+#define STORED_BYTES ${stored_bytes}
+#undef STORED_VARIANTS
+#define STORED_VARIANTS ${variants}
+KERNEL_ENTRY(${capitals}, ${entry}")
 
 string(REPLACE "," ";" defines "${DEFINES}")
+list(APPEND defines STORAGE=${STORAGE})
 set(before "")
 set(after "")
 foreach(define IN LISTS defines)
@@ -56,8 +70,13 @@ foreach(define IN LISTS defines)
 endforeach()
 set(text "${before}${text}${after}")
 
+set(sixteen_bits "")
+if(stored_bytes EQUAL 2)
+  set(sixteen_bits "#extension GL_EXT_shader_16bit_storage : require\n")
+endif()
 set(glsl "#extension GL_EXT_buffer_reference : require
 #extension GL_EXT_control_flow_attributes : require
+${sixteen_bits}#define STORED_BYTES ${stored_bytes}
 ${text}")
 resolve_includes("${glsl}" glsl)
 file(WRITE ${OUT}/${NAME}.glsl "${glsl}")

@@ -15,8 +15,11 @@
  * (4 bytes each) together take at most 128 bytes.
  *
  * READ, WRITE and UPDATE name tensors of the storage type, touched by LOAD and STORE only;
- * arithmetic is float. READ4 and LOAD4 take four neighbours of one at once, from multiples of four. Workspace and indices have fixed types (READ_FLOAT, READ_FLOAT4, READ_INT …)
- * and are reached by AT, which can be assigned to. Helper functions start with FUNCTION and see
+ * arithmetic is float. A kernel with such tensors is built once a type, with STORAGE defined as F32,
+ * F16 or BF16. What stays float whatever the storage type is (parameters other than weights,
+ * their gradients, statistics), workspace and indices have fixed types (READ_FLOAT, READ_FLOAT4,
+ * READ_INT …) and are reached by AT, which can be assigned to. READ4 and LOAD4 take four neighbours
+ * of the storage type at once, from multiples of four. Helper functions start with FUNCTION and see
  * neither buffers nor group memory.
  *
  * What all three languages share and kernels may use: float, int, uint, float2, float4, uint2 with
@@ -32,22 +35,39 @@
 #ifndef DIALECT_H
 #define DIALECT_H
 
+#define JOIN_NAMES(a, b) a##b
+#define JOIN(a, b)       JOIN_NAMES(a, b)
+
+/* An element as it is stored, to the float it is, and back. */
+#define VALUE_F32(x)  (x)
+#define VALUE_F16(x)  f16_value(TO_UINT(x))
+#define VALUE_BF16(x) bf16_value(TO_UINT(x))
+#define VALUE4_F32(x)  (x)
+#define VALUE4_F16(x)  f16_value4(x)
+#define VALUE4_BF16(x) bf16_value4(x)
+
 #if defined(VULKAN)
 
-#define REAL  float
-#define REAL4 vec4
+#if STORED_BYTES == 2
+layout(buffer_reference, std430, buffer_reference_align = 2) buffer Stored { uint16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Stored4 { uvec2 at[]; };
+#else
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Stored { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Stored4 { vec4 at[]; };
+#endif
+#define STORED_F32(x)  (x)
+#define STORED_F16(x)  uint16_t(f16_bits(x))
+#define STORED_BF16(x) uint16_t(bf16_bits(x))
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer Reals { REAL at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer Real4s { REAL4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Ints { int at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer Float2s { vec2 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { vec4 at[]; };
 
-#define READ(name)          Reals name;
-#define WRITE(name)         Reals name;
-#define UPDATE(name)        Reals name;
-#define READ4(name)         Real4s name;
+#define READ(name)          Stored name;
+#define WRITE(name)         Stored name;
+#define UPDATE(name)        Stored name;
+#define READ4(name)         Stored4 name;
 #define READ_INT(name)      Ints name;
 #define WRITE_INT(name)     Ints name;
 #define UPDATE_INT(name)    Ints name;
@@ -72,10 +92,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Float4s { v
 #define END
 #define FUNCTION
 
-#define LOAD(buffer, i)         float(arg.buffer.at[i])
-#define LOAD4(buffer, i)        vec4(arg.buffer.at[i])
-#define STORE(buffer, i, value) arg.buffer.at[i] = REAL(value)
-#define AT(buffer, i)           arg.buffer.at[i]
+#define AT(buffer, i) arg.buffer.at[i]
 
 #define GROUP_X   gl_WorkGroupID.x
 #define GROUP_Y   gl_WorkGroupID.y
@@ -110,8 +127,15 @@ uint mul_high(uint a, uint b)
 
 #else /* OpenCL C and CUDA C++ */
 
-#define REAL  float
-#define REAL4 float4
+#define ELEMENT_F32    float
+#define ELEMENT_F16    unsigned short
+#define ELEMENT_BF16   unsigned short
+#define ELEMENT4_F32   float4
+#define ELEMENT4_F16   uint2
+#define ELEMENT4_BF16  uint2
+#define STORED_F32(x)  (x)
+#define STORED_F16(x)  (unsigned short)f16_bits(x)
+#define STORED_BF16(x) (unsigned short)bf16_bits(x)
 
 #if defined(__OPENCL_C_VERSION__)
 
@@ -172,10 +196,10 @@ typedef unsigned int uint;
 
 #endif
 
-#define READ(name)          BUFFER_IN(REAL, name)
-#define WRITE(name)         BUFFER_OUT(REAL, name)
-#define UPDATE(name)        BUFFER_OUT(REAL, name)
-#define READ4(name)         BUFFER_IN(REAL4, name)
+#define READ(name)          BUFFER_IN(JOIN(ELEMENT_, STORAGE), name)
+#define WRITE(name)         BUFFER_OUT(JOIN(ELEMENT_, STORAGE), name)
+#define UPDATE(name)        BUFFER_OUT(JOIN(ELEMENT_, STORAGE), name)
+#define READ4(name)         BUFFER_IN(JOIN(ELEMENT4_, STORAGE), name)
 #define READ_INT(name)      BUFFER_IN(int, name)
 #define WRITE_INT(name)     BUFFER_OUT(int, name)
 #define UPDATE_INT(name)    BUFFER_OUT(int, name)
@@ -202,10 +226,6 @@ typedef unsigned int uint;
 #define BODY
 #define END          }
 
-#define LOAD(buffer, i)         ((float)AT(buffer, i))
-#define LOAD4(buffer, i)        AT(buffer, i)
-#define STORE(buffer, i, value) AT(buffer, i) = (REAL)(value)
-
 #define TO_FLOAT(x) ((float)(x))
 #define TO_INT(x)   ((int)(x))
 #define TO_UINT(x)  ((uint)(x))
@@ -213,6 +233,12 @@ typedef unsigned int uint;
 #define UNROLL      _Pragma("unroll")
 
 #endif
+
+#define LOAD(buffer, i)         JOIN(VALUE_, STORAGE)(AT(buffer, i))
+#define LOAD4(buffer, i)        JOIN(VALUE4_, STORAGE)(AT(buffer, i))
+#define STORE(buffer, i, value) AT(buffer, i) = JOIN(STORED_, STORAGE)(value)
+
+#include "half.h"
 
 /* Elements 0 … n-1 over all threads of the x axis. */
 #define FOR_ALL(i, n)                                                                              \

@@ -2,7 +2,8 @@
  *
  *   loss = log Σ e^(x - m) - (x[t] - m), m the largest logit;
  *   hit = 1 where t is the first of the largest;
- *   x becomes seed·(e^(x - m) / Σ e^(x - m) - [t]), where `gradient` is set.
+ *   gradient = seed·(e^(x - m) / Σ e^(x - m) - [t]), where `differentiate` is set; it may stand on
+ *   the logits' bytes.
  *
  * A row without a target (-100) has loss 0, hit 0 and gradient 0; one with a logit that is not
  * finite has loss and gradient NaN. Each lane walks its logits once, keeping the largest so far, its
@@ -10,8 +11,9 @@
 #include "math.h"
 
 KERNEL(head_softmax, 256,
-       UPDATE_FLOAT(logits) READ_INT(target) READ_FLOAT(seed) WRITE_FLOAT(loss) WRITE_INT(hit),
-       UINT(rows) UINT(width) UINT(gradient))
+       READ_FLOAT(logits) READ_INT(target) READ_FLOAT(seed) WRITE_FLOAT(loss) WRITE_INT(hit)
+       WRITE(gradient),
+       UINT(rows) UINT(width) UINT(differentiate))
 SHARED(float, largest, 256)
 SHARED(uint, place, 256)
 SHARED(float, total, 256)
@@ -21,8 +23,8 @@ BODY
         uint at = row * arg.width;
         int wanted = AT(target, row);
         if (wanted < 0) {
-            if (arg.gradient != 0u)
-                for (uint i = LANE; i < arg.width; i += LANES) AT(logits, at + i) = 0.0f;
+            if (arg.differentiate != 0u)
+                for (uint i = LANE; i < arg.width; i += LANES) STORE(gradient, at + i, 0.0f);
             if (LANE == 0u) {
                 AT(loss, row) = 0.0f;
                 AT(hit, row) = 0;
@@ -74,7 +76,7 @@ BODY
             AT(loss, row) = log_of(total[0]) - (of_target - top);
             AT(hit, row) = place[0] == chosen ? 1 : 0;
         }
-        if (arg.gradient != 0u && width > 0u) {
+        if (arg.differentiate != 0u && width > 0u) {
             float by = AT(seed, 0u), scale = by / total[0];
             for (uint i = LANE; i < width; i += 4u * LANES) {
                 float x[4];
@@ -83,7 +85,7 @@ BODY
                 UNROLL for (uint k = 0u; k < 4u; k++) {
                     uint j = i + k * LANES;
                     float value = exp_of(x[k] - top) * scale;
-                    if (j < width) AT(logits, at + j) = j == chosen ? value - by : value;
+                    if (j < width) STORE(gradient, at + j, j == chosen ? value - by : value);
                 }
             }
         }

@@ -1,7 +1,7 @@
 /* y = (x - mean)·rstd·weight + bias over rows of `width`; a group a row. */
 #include "dialect.h"
 
-KERNEL(layernorm, 64, READ(x) READ(weight) READ(bias) UPDATE(y) WRITE(mean) WRITE(rstd),
+KERNEL(layernorm, 64, READ(x) READ_FLOAT(weight) READ_FLOAT(bias) UPDATE(y) WRITE_FLOAT(mean) WRITE_FLOAT(rstd),
        UINT(rows) UINT(width) UINT(accumulate))
 SHARED(float, scratch, 64)
 BODY
@@ -26,12 +26,12 @@ BODY
         BARRIER();
 
         for (uint i = LANE; i < arg.width; i += LANES) {
-            float value = (LOAD(x, at + i) - center) * scale * LOAD(weight, i) + LOAD(bias, i);
+            float value = (LOAD(x, at + i) - center) * scale * AT(weight, i) + AT(bias, i);
             STORE(y, at + i, arg.accumulate != 0u ? LOAD(y, at + i) + value : value);
         }
         if (LANE == 0u) {
-            STORE(mean, row, center);
-            STORE(rstd, row, scale);
+            AT(mean, row) = center;
+            AT(rstd, row) = scale;
         }
     }
 }

@@ -2,7 +2,7 @@
 #include "dialect.h"
 
 KERNEL(layernorm_backward, 64,
-       READ(dy) READ(x) READ(weight) READ(mean) READ(rstd) UPDATE(dx),
+       READ(dy) READ(x) READ_FLOAT(weight) READ_FLOAT(mean) READ_FLOAT(rstd) UPDATE(dx),
        UINT(rows) UINT(width) UINT(accumulate))
 SHARED(float, scratch, 64)
 SHARED(float, scratch_hat, 64)
@@ -10,10 +10,10 @@ BODY
 {
     for (uint row = GROUP_X; row < arg.rows; row += GROUPS_X) {
         uint at = row * arg.width;
-        float center = LOAD(mean, row), scale = LOAD(rstd, row);
+        float center = AT(mean, row), scale = AT(rstd, row);
         float sum = 0.0f, sum_hat = 0.0f;
         for (uint i = LANE; i < arg.width; i += LANES) {
-            float g = LOAD(dy, at + i) * LOAD(weight, i);
+            float g = LOAD(dy, at + i) * AT(weight, i);
             sum += g;
             sum_hat += g * (LOAD(x, at + i) - center) * scale;
         }
@@ -27,7 +27,7 @@ BODY
 
         for (uint i = LANE; i < arg.width; i += LANES) {
             float hat = (LOAD(x, at + i) - center) * scale;
-            float value = scale * (LOAD(dy, at + i) * LOAD(weight, i) - mean_g - hat * mean_hat);
+            float value = scale * (LOAD(dy, at + i) * AT(weight, i) - mean_g - hat * mean_hat);
             STORE(dx, at + i, arg.accumulate != 0u ? LOAD(dx, at + i) + value : value);
         }
     }

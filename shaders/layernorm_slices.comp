@@ -2,7 +2,7 @@
  * its sums, dweight's [slices, width] and then dbias's. Lanes are columns. */
 #include "dialect.h"
 
-KERNEL(layernorm_slices, 64, READ(dy) READ(x) READ(mean) READ(rstd) WRITE_FLOAT(partial),
+KERNEL(layernorm_slices, 64, READ(dy) READ(x) READ_FLOAT(mean) READ_FLOAT(rstd) WRITE_FLOAT(partial),
        UINT(rows) UINT(width) UINT(slices))
 BODY
 {
@@ -13,7 +13,7 @@ BODY
         float dweight = 0.0f, dbias = 0.0f;
         for (uint row = slice * each; row < end; row++) {
             float g = LOAD(dy, row * arg.width + column);
-            dweight += g * (LOAD(x, row * arg.width + column) - LOAD(mean, row)) * LOAD(rstd, row);
+            dweight += g * (LOAD(x, row * arg.width + column) - AT(mean, row)) * AT(rstd, row);
             dbias += g;
         }
         AT(partial, slice * arg.width + column) = dweight;

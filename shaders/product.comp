@@ -5,13 +5,14 @@
  * Element (i, k) of op(A) stands at i·row_a + k·inner_a, (k, j) of op(B) at k·inner_b + j·col_b; of
  * each pair one is 1, and lanes run along it. Items beyond one are added into the same result. The
  * inner axis, all items' blocks in a row, may be cut in splits, each giving a result of its own
- * (product_sum adds them): group z is item·splits + split. */
+ * (product_sum adds them): group z is item·splits + split. The result goes to c, or, where `to_real`,
+ * to `real`: float whatever the storage type is, as gradients of parameters and splits are. */
 #include "dialect.h"
 
-KERNEL(product, 256, READ(a) READ(b) READ(bias) UPDATE(c),
+KERNEL(product, 256, READ(a) READ(b) READ_FLOAT(bias) UPDATE(c) UPDATE_FLOAT(real),
        UINT(rows) UINT(cols) UINT(inner) UINT(row_a) UINT(inner_a) UINT(inner_b) UINT(col_b)
        UINT(ld_c) UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
-       UINT(items) UINT(splits) UINT(has_bias) UINT(accumulate))
+       UINT(items) UINT(splits) UINT(has_bias) UINT(to_real) UINT(accumulate))
 SHARED(float, tile_a, DEPTH * (16 * ROWS_EACH + 1))
 SHARED(float, tile_b, DEPTH * (16 * COLS_EACH + 1))
 BODY
@@ -70,9 +71,12 @@ BODY
             uint j = first_col + lane_col + 16u * TO_UINT(n);
             if (i < arg.rows && j < arg.cols) {
                 float value = sum[m][n];
-                if (arg.has_bias != 0u) value += LOAD(bias, result * arg.stride_bias + j);
+                if (arg.has_bias != 0u) value += AT(bias, result * arg.stride_bias + j);
                 uint place = at + i * arg.ld_c + j;
-                STORE(c, place, arg.accumulate != 0u ? LOAD(c, place) + value : value);
+                if (arg.to_real != 0u)
+                    AT(real, place) = arg.accumulate != 0u ? AT(real, place) + value : value;
+                else
+                    STORE(c, place, arg.accumulate != 0u ? LOAD(c, place) + value : value);
             }
         }
     }

@@ -4,15 +4,15 @@
  * What the lanes of a column summed is added in a tree.
  *
  * Elements and splits are as in product.comp, with `each` elements of the inner axis to a split (a
- * multiple of four); group z is item·splits + split. Several splits go to partial [items, splits,
- * rows, cols], for product_sum. */
+ * multiple of four); group z is item·splits + split. Several splits go to real [items, splits,
+ * rows, cols], for product_sum; one to c, or, where `to_real`, to real. */
 #include "dialect.h"
 
 KERNEL(product_few, 128,
-       READ(a) READ4(a4) READ(b) READ4(b4) READ_FLOAT(bias) UPDATE(c) WRITE_FLOAT(partial),
+       READ(a) READ4(a4) READ(b) READ4(b4) READ_FLOAT(bias) UPDATE(c) UPDATE_FLOAT(real),
        UINT(rows) UINT(cols) UINT(inner) UINT(row_a) UINT(inner_a) UINT(inner_b) UINT(col_b)
        UINT(ld_c) UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
-       UINT(splits) UINT(each) UINT(wide) UINT(has_bias) UINT(accumulate))
+       UINT(splits) UINT(each) UINT(wide) UINT(has_bias) UINT(to_real) UINT(accumulate))
 SHARED(float, scratch, 4 * 128)
 BODY
 {
@@ -58,10 +58,13 @@ BODY
             float value = scratch[r * 128u + LANE];
             uint place = item * arg.stride_c + r * arg.ld_c + col;
             if (arg.splits > 1u) {
-                AT(partial, (GROUP_Z * arg.rows + r) * arg.cols + col) = value;
+                AT(real, (GROUP_Z * arg.rows + r) * arg.cols + col) = value;
             } else {
                 if (arg.has_bias != 0u) value += AT(bias, item * arg.stride_bias + col);
-                STORE(c, place, arg.accumulate != 0u ? LOAD(c, place) + value : value);
+                if (arg.to_real != 0u)
+                    AT(real, place) = arg.accumulate != 0u ? AT(real, place) + value : value;
+                else
+                    STORE(c, place, arg.accumulate != 0u ? LOAD(c, place) + value : value);
             }
         }
     }

@@ -138,7 +138,7 @@ static wf_status cuda_open(int index, Device **out)
     device->base.backend = &backend_cuda;
     device->base.limits = (Limits){
         .alignment = 256, /* what cuMemAlloc gives */
-        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
+        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2},
     };
     wf_status status = device_start(device, index);
     if (status) {

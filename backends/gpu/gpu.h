@@ -37,6 +37,7 @@ typedef struct KernelBuffer {
 typedef struct GpuKernel {
     const char *name; /* the entry point in OpenCL C and CUDA ("main" in SPIR-V) */
     uint32_t threads; /* in a group, along x */
+    int variants;     /* 3: the next two are the same kernel for F16 and BF16 storage; else 1 */
     int n_buffers, n_scalars;
     KernelBuffer buffers[GPU_MAX_BUFFERS + 1];
     const char *source; /* OpenCL C and CUDA C++, to follow gpu_prelude */

@@ -7,10 +7,10 @@ const char *const gpu_prelude =
     ;
 
 #define BUFFER(name, access, element) {#name, access, element},
-#define READ(name)                    BUFFER(name, KERNEL_READS, 4)
-#define WRITE(name)                   BUFFER(name, KERNEL_WRITES, 4)
-#define UPDATE(name)                  BUFFER(name, KERNEL_UPDATES, 4)
-#define READ4(name)                   BUFFER(name, KERNEL_READS, 16)
+#define READ(name)                    BUFFER(name, KERNEL_READS, STORED_BYTES)
+#define WRITE(name)                   BUFFER(name, KERNEL_WRITES, STORED_BYTES)
+#define UPDATE(name)                  BUFFER(name, KERNEL_UPDATES, STORED_BYTES)
+#define READ4(name)                   BUFFER(name, KERNEL_READS, 4 * STORED_BYTES)
 #define READ_INT(name)                BUFFER(name, KERNEL_READS, 4)
 #define WRITE_INT(name)               BUFFER(name, KERNEL_WRITES, 4)
 #define UPDATE_INT(name)              BUFFER(name, KERNEL_UPDATES, 4)
@@ -29,6 +29,7 @@ const char *const gpu_prelude =
     [KERNEL_##capitals] = {                                                                        \
         .name = #entry,                                                                            \
         .threads = size,                                                                           \
+        .variants = STORED_VARIANTS,                                                               \
         .n_buffers = (int)(sizeof((KernelBuffer[]){list{0}}) / sizeof(KernelBuffer)) - 1,          \
         .n_scalars = (int)(sizeof(entry##_scalars) / 4),                                           \
         .buffers = {list{0}},                                                                      \

@@ -67,6 +67,16 @@ Shape lower_out_shape(const Lowering *l, int k)
     return graph_shape(l->graph, l->node->out[k]);
 }
 
+DType lower_in_type(const Lowering *l, int k)
+{
+    return graph_tensor(l->graph, l->node->in[k])->dtype;
+}
+
+DType lower_out_type(const Lowering *l, int k)
+{
+    return graph_tensor(l->graph, l->node->out[k])->dtype;
+}
+
 bool lower_has_in(const Lowering *l, int k)
 {
     return k < l->node->n_in && l->node->in[k] != NO_TENSOR;
@@ -82,11 +92,17 @@ uint32_t lower_accumulates(const Lowering *l, int k)
     return ((l->node->accumulate | op_rule(l->node->op)->adds_outputs) >> k) & 1u;
 }
 
+int64_t lower_element(DType dtype)
+{
+    return dtype == DTYPE_F16 || dtype == DTYPE_BF16 ? 2 : 4;
+}
+
 /* While only measuring there are no places; sizes still count, for they are checked. */
 static Place tensor_place(const Lowering *l, TensorId id)
 {
     if (l->plan) return l->plan->places[id];
-    return (Place){.size = 4 * shape_elements(graph_shape(l->graph, id))};
+    const Tensor *tensor = graph_tensor(l->graph, id);
+    return (Place){.size = lower_element(tensor->dtype) * shape_elements(tensor->shape)};
 }
 
 Place lower_in(const Lowering *l, int k)
@@ -161,9 +177,16 @@ static void add_access(Lowering *l, Place place, uint8_t access)
                                     (access & KERNEL_WRITES) != 0);
 }
 
+static KernelId variant_of(KernelId kernel, DType storage)
+{
+    if (gpu_kernels[kernel].variants == 1 || storage == DTYPE_REAL) return kernel;
+    return (KernelId)(kernel + (storage == DTYPE_F16 ? 1 : 2));
+}
+
 void lower_dispatch(Lowering *l, KernelId kernel, Groups groups, const Place *buffers,
                     int n_buffers, const void *scalars, size_t scalar_bytes, double operations)
 {
+    kernel = variant_of(kernel, l->graph->storage);
     const GpuKernel *k = &gpu_kernels[kernel];
     const int64_t *most = l->limits->groups;
     if (groups.x > most[0] || groups.y > most[1] || groups.z > most[2])

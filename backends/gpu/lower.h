@@ -27,10 +27,15 @@ void lower_refuse(Lowering *lowering, const char *why);
 
 Shape lower_in_shape(const Lowering *lowering, int k);
 Shape lower_out_shape(const Lowering *lowering, int k);
+DType lower_in_type(const Lowering *lowering, int k);
+DType lower_out_type(const Lowering *lowering, int k);
 bool lower_has_in(const Lowering *lowering, int k);
 bool lower_has_out(const Lowering *lowering, int k);
 /* Does the node add to output k rather than overwrite it? */
 uint32_t lower_accumulates(const Lowering *lowering, int k);
+
+/* Bytes of an element on a GPU. */
+int64_t lower_element(DType dtype);
 
 /* Places of inputs, outputs (size 0 where absent) and of fresh workspace. */
 Place lower_in(const Lowering *lowering, int k);
@@ -41,7 +46,8 @@ void lower_release(Lowering *lowering, int64_t scratch);
 /* The bytes of `place` from `offset` on. */
 Place lower_part(Place place, int64_t offset, int64_t size);
 
-/* lower_dispatch(l, KERNEL_ADD, GROUPS(n, 1, 1), BUFFERS(a, b, y), SCALARS(add, .n = …), cost):
+/* The kernel is the one for float32 storage; the graph's storage type chooses its variant.
+ * lower_dispatch(l, KERNEL_ADD, GROUPS(n, 1, 1), BUFFERS(a, b, y), SCALARS(add, .n = …), cost):
  * `operations` is an estimate of the arithmetic; bytes moved are added to it. Refuses counts of
  * groups that the device does not allow, and buffers of more than 2^31-1 elements. */
 typedef struct Groups {
@@ -71,13 +77,15 @@ int64_t lower_slices(const Lowering *lowering, int64_t rows, int64_t groups);
 
 void lower_transform(Lowering *lowering, const Transform *transform);
 
-/* Sums [items, slices, width] of `partial` over slices into, or onto, `y`. */
-void lower_sum_slices(Lowering *lowering, Place partial, Place y, int64_t items, int64_t slices,
-                      int64_t width, uint32_t accumulate);
+/* Sums [items, slices, width] of `partial` over slices into, or onto, output k of the node. */
+void lower_sum_slices(Lowering *lowering, Place partial, int k, int64_t items, int64_t slices,
+                      int64_t width);
 
-/* c = op(a)·op(b) + bias as `product` says, or added onto c; a bias of size 0 is none. */
+/* c = op(a)·op(b) + bias as `product` says, or added onto c; a bias of size 0 is none. a and b are
+ * in the storage type, bias is float, c is either. */
 typedef struct ProductPlaces {
     Place a, b, bias, c;
+    bool to_real; /* c is float */
 } ProductPlaces;
 void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
                     uint32_t accumulate);

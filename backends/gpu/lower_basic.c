@@ -10,33 +10,34 @@ static uint32_t float_bits(float value)
     return bits;
 }
 
-/* Elements are moved as words, whatever they are; sums are of reals only. */
-static bool adds_integers(Lowering *l, uint32_t accumulate)
-{
-    bool real = graph_tensor(l->graph, l->node->out[0])->dtype == DTYPE_REAL;
-    if (accumulate && !real) lower_refuse(l, "adding to a tensor of integers");
-    return !real;
-}
-
 void lower_fill(Lowering *l)
 {
     uint32_t accumulate = lower_accumulates(l, 0);
-    bool integers = adds_integers(l, accumulate);
     float value = l->node->params.fill.value;
-    uint32_t bits = integers ? (uint32_t)(int32_t)value : float_bits(value);
     int64_t n = shape_elements(lower_out_shape(l, 0));
-    lower_dispatch(l, KERNEL_FILL, lower_groups_over(l, KERNEL_FILL, n), BUFFERS(lower_out(l, 0)),
-                   SCALARS(fill, .n = (uint32_t)n, .bits = bits, .accumulate = accumulate), 0);
+    if (lower_out_type(l, 0) == DTYPE_REAL)
+        lower_dispatch(
+            l, KERNEL_FILL, lower_groups_over(l, KERNEL_FILL, n), BUFFERS(lower_out(l, 0)),
+            SCALARS(fill, .n = (uint32_t)n, .bits = float_bits(value), .accumulate = accumulate),
+            0);
+    else
+        lower_dispatch(
+            l, KERNEL_FILL_STORED, lower_groups_over(l, KERNEL_FILL_STORED, n),
+            BUFFERS(lower_out(l, 0)),
+            SCALARS(fill_stored, .n = (uint32_t)n, .value = value, .accumulate = accumulate), 0);
 }
 
+/* Floats move as words; where a side is stored otherwise they are converted. All four kernels take
+ * the same scalars. */
 void lower_copy(Lowering *l)
 {
-    uint32_t accumulate = lower_accumulates(l, 0);
-    adds_integers(l, accumulate);
+    static const KernelId kernels[2][2] = {{KERNEL_COPY, KERNEL_NARROW},
+                                           {KERNEL_WIDEN, KERNEL_COPY_STORED}};
+    bool from = lower_in_type(l, 0) != DTYPE_REAL, to = lower_out_type(l, 0) != DTYPE_REAL;
     int64_t n = shape_elements(lower_out_shape(l, 0));
-    lower_dispatch(l, KERNEL_COPY, lower_groups_over(l, KERNEL_COPY, n),
+    lower_dispatch(l, kernels[from][to], lower_groups_over(l, kernels[from][to], n),
                    BUFFERS(lower_in(l, 0), lower_out(l, 0)),
-                   SCALARS(copy, .n = (uint32_t)n, .accumulate = accumulate), 0);
+                   SCALARS(copy, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)), 0);
 }
 
 void lower_add(Lowering *l)
@@ -47,13 +48,16 @@ void lower_add(Lowering *l)
                    SCALARS(add, .n = (uint32_t)n, .accumulate = lower_accumulates(l, 0)), 0);
 }
 
-void lower_sum_slices(Lowering *l, Place partial, Place y, int64_t items, int64_t slices,
-                      int64_t width, uint32_t accumulate)
+void lower_sum_slices(Lowering *l, Place partial, int k, int64_t items, int64_t slices,
+                      int64_t width)
 {
+    bool to_real = lower_out_type(l, k) == DTYPE_REAL;
+    const Place none = {0}, y = lower_out(l, k);
     lower_dispatch(l, KERNEL_SUM_SLICES, lower_groups_over(l, KERNEL_SUM_SLICES, items * width),
-                   BUFFERS(partial, y),
+                   BUFFERS(partial, to_real ? none : y, to_real ? y : none),
                    SCALARS(sum_slices, .n = (uint32_t)(items * width), .width = (uint32_t)width,
-                           .slices = (uint32_t)slices, .accumulate = accumulate),
+                           .slices = (uint32_t)slices, .to_real = to_real,
+                           .accumulate = lower_accumulates(l, k)),
                    0);
 }
 
@@ -69,7 +73,7 @@ void lower_column_sum(Lowering *l)
                    SCALARS(column_slices, .rows = (uint32_t)rows, .width = (uint32_t)width,
                            .slices = (uint32_t)slices),
                    0);
-    lower_sum_slices(l, partial, lower_out(l, 0), batch, slices, width, lower_accumulates(l, 0));
+    lower_sum_slices(l, partial, 0, batch, slices, width);
 }
 
 void lower_layernorm(Lowering *l)
@@ -104,8 +108,6 @@ void lower_layernorm_backward(Lowering *l)
                    SCALARS(layernorm_slices, .rows = (uint32_t)rows, .width = (uint32_t)width,
                            .slices = (uint32_t)slices),
                    5.0 * (double)(rows * width));
-    lower_sum_slices(l, lower_part(partial, 0, size), lower_out(l, 1), 1, slices, width,
-                     lower_accumulates(l, 1));
-    lower_sum_slices(l, lower_part(partial, size, size), lower_out(l, 2), 1, slices, width,
-                     lower_accumulates(l, 2));
+    lower_sum_slices(l, lower_part(partial, 0, size), 1, 1, slices, width);
+    lower_sum_slices(l, lower_part(partial, size, size), 2, 1, slices, width);
 }

@@ -46,6 +46,5 @@ void lower_field_recall(Lowering *l)
                            .width = (uint32_t)width, .cells = (uint32_t)l->node->params.field.cells,
                            .kept = (uint32_t)kept, .slices = (uint32_t)slices),
                    2.0 * (double)(batch * tokens) * (double)kept * (double)row);
-    lower_sum_slices(l, partial, lower_out(l, 0), batch * tokens, slices, row,
-                     lower_accumulates(l, 0));
+    lower_sum_slices(l, partial, 0, batch * tokens, slices, row);
 }

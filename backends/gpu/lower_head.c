@@ -9,7 +9,9 @@ enum {
 
 typedef struct Head {
     int64_t rows, width, vocabulary, chunk;
-    Place logits, loss, hit; /* of a chunk; of all rows */
+    Place logits,
+        gradient;    /* of a chunk: float; in the storage type, where that is float the same */
+    Place loss, hit; /* of all rows */
 } Head;
 
 /* Whole tiles where there are rows enough. */
@@ -31,26 +33,32 @@ static void lower_chunk(Lowering *l, const Head *head, int64_t first, int64_t ro
     int64_t scratch = l->scratch, width = head->width, vocabulary = head->vocabulary;
     Place h = part_of_rows(lower_in(l, 0), head->rows, first, rows), table = lower_in(l, 1);
     Place logits = lower_part(head->logits, 0, 4 * rows * vocabulary);
-    bool gradient = lower_has_out(l, 2) || lower_has_out(l, 3);
+    Place gradient =
+        lower_part(head->gradient, 0, lower_element(l->graph->storage) * rows * vocabulary);
+    bool differentiate = lower_has_out(l, 2) || lower_has_out(l, 3);
     ProductParams product = product_packed(rows, vocabulary, width, false, true);
-    lower_multiply(l, &product, &(ProductPlaces){h, table, {0}, logits}, 0);
+    lower_multiply(l, &product, &(ProductPlaces){.a = h, .b = table, .c = logits, .to_real = true},
+                   0);
     lower_dispatch(l, KERNEL_HEAD_SOFTMAX, GROUPS(int64_min(rows, l->limits->groups[0]), 1, 1),
                    BUFFERS(logits, part_of_rows(lower_in(l, 2), head->rows, first, rows),
                            lower_in(l, 3), part_of_rows(head->loss, head->rows, first, rows),
-                           part_of_rows(head->hit, head->rows, first, rows)),
+                           part_of_rows(head->hit, head->rows, first, rows),
+                           differentiate ? gradient : (Place){0}),
                    SCALARS(head_softmax, .rows = (uint32_t)rows, .width = (uint32_t)vocabulary,
-                           .gradient = gradient),
+                           .differentiate = differentiate),
                    30.0 * (double)(rows * vocabulary));
     if (lower_has_out(l, 2)) {
         Place dh = part_of_rows(lower_out(l, 2), head->rows, first, rows);
         product = product_packed(rows, width, vocabulary, false, false);
-        lower_multiply(l, &product, &(ProductPlaces){logits, table, {0}, dh},
+        lower_multiply(l, &product, &(ProductPlaces){.a = gradient, .b = table, .c = dh},
                        lower_accumulates(l, 2));
     }
     if (lower_has_out(l, 3)) {
         product = product_packed(vocabulary, width, rows, true, false);
-        lower_multiply(l, &product, &(ProductPlaces){logits, h, {0}, lower_out(l, 3)},
-                       lower_accumulates(l, 3));
+        lower_multiply(
+            l, &product,
+            &(ProductPlaces){.a = gradient, .b = h, .c = lower_out(l, 3), .to_real = true},
+            lower_accumulates(l, 3));
     }
     lower_release(l, scratch);
 }
@@ -65,7 +73,9 @@ void lower_head_loss(Lowering *l)
     Head head = {.rows = shape_rows(h), .width = shape_width(h)};
     head.vocabulary = shape_elements(lower_in_shape(l, 1)) / head.width;
     head.chunk = chunk_rows(l->limits, head.rows, head.vocabulary);
-    head.logits = lower_scratch(l, 4 * head.chunk * head.vocabulary);
+    head.logits = head.gradient = lower_scratch(l, 4 * head.chunk * head.vocabulary);
+    if (l->graph->storage != DTYPE_REAL)
+        head.gradient = lower_scratch(l, 2 * head.chunk * head.vocabulary);
     head.loss = lower_scratch(l, 4 * head.rows);
     head.hit = lower_scratch(l, 4 * head.rows);
     for (int64_t first = 0; first < head.rows; first += head.chunk)

@@ -44,11 +44,13 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
     int64_t splits = choose_splits(l->limits, tiles_x * tiles_y * results, blocks);
 
     uint32_t has_bias = places->bias.size > 0;
-    bool direct = splits == 1;
+    bool direct = splits == 1, to_real = places->to_real;
     int64_t size = p->rows * p->cols;
-    Place partial = direct ? places->c : lower_scratch(l, 4 * results * splits * size);
+    const Place none = {0}, c = to_real ? none : places->c, real = to_real ? places->c : none;
+    Place partial = direct ? none : lower_scratch(l, 4 * results * splits * size);
     lower_dispatch(l, tile.kernel, GROUPS(tiles_x, tiles_y, results * splits),
-                   BUFFERS(places->a, places->b, direct ? places->bias : (Place){0}, partial),
+                   BUFFERS(places->a, places->b, direct ? places->bias : none, direct ? c : none,
+                           direct ? real : partial),
                    SCALARS(product_4x4, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
                            .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,
                            .inner_a = p->trans_a ? (uint32_t)p->ld_a : 1,
@@ -59,21 +61,22 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
                            .stride_c = (uint32_t)(direct ? p->stride_c : size),
                            .stride_bias = (uint32_t)p->stride_bias, .items = (uint32_t)items,
                            .splits = (uint32_t)splits, .has_bias = direct ? has_bias : 0,
-                           .accumulate = direct ? accumulate : 0),
+                           .to_real = !direct || to_real, .accumulate = direct ? accumulate : 0),
                    2.0 * (double)p->batch * (double)size * (double)p->inner);
     if (direct) return;
     lower_dispatch(l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, results * size),
-                   BUFFERS(partial, places->bias, places->c),
+                   BUFFERS(partial, places->bias, c, real),
                    SCALARS(product_sum, .items = (uint32_t)results, .rows = (uint32_t)p->rows,
                            .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
                            .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
                            .stride_bias = (uint32_t)p->stride_bias, .has_bias = has_bias,
-                           .accumulate = accumulate),
+                           .to_real = to_real, .accumulate = accumulate),
                    0);
 }
 
 void lower_product(Lowering *l)
 {
-    const ProductPlaces places = {lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0)};
+    const ProductPlaces places = {lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0),
+                                  lower_out_type(l, 0) == DTYPE_REAL};
     lower_multiply(l, &l->node->params.product, &places, lower_accumulates(l, 0));
 }

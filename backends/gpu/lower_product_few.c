@@ -18,7 +18,9 @@ bool lower_suits_few_rows(const ProductParams *p)
 void lower_product_few(Lowering *l, const ProductParams *p, const ProductPlaces *places,
                        uint32_t accumulate)
 {
-    Place a = places->a, b = places->b, bias = places->bias, c = places->c;
+    bool to_real = places->to_real;
+    const Place none = {0}, c = to_real ? none : places->c, real = to_real ? places->c : none;
+    Place a = places->a, b = places->b, bias = places->bias;
     bool wide = !p->trans_a && p->trans_b && p->inner % 4 == 0 &&
                 in_fours(a, p->ld_a, p->stride_a) && in_fours(b, p->ld_b, p->stride_b);
     bool rows_of_b = p->trans_b || p->ld_b == 1; /* contiguous along the inner axis */
@@ -28,10 +30,10 @@ void lower_product_few(Lowering *l, const ProductParams *p, const ProductPlaces 
     int64_t each = round_up(ceil_div(p->inner, splits), 4);
     splits = int64_max(1, ceil_div(p->inner, each)); /* none empty */
     bool direct = splits == 1;
-    Place partial = direct ? (Place){0} : lower_scratch(l, 4 * p->batch * splits * size);
+    Place partial = direct ? none : lower_scratch(l, 4 * p->batch * splits * size);
     lower_dispatch(l, KERNEL_PRODUCT_FEW, GROUPS(groups, 1, p->batch * splits),
-                   BUFFERS(wide ? (Place){0} : a, wide ? a : (Place){0}, wide ? (Place){0} : b,
-                           wide ? b : (Place){0}, bias, direct ? c : (Place){0}, partial),
+                   BUFFERS(wide ? none : a, wide ? a : none, wide ? none : b, wide ? b : none, bias,
+                           direct ? c : none, direct ? real : partial),
                    SCALARS(product_few, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
                            .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,
                            .inner_a = p->trans_a ? (uint32_t)p->ld_a : 1,
@@ -41,15 +43,15 @@ void lower_product_few(Lowering *l, const ProductParams *p, const ProductPlaces 
                            .stride_c = (uint32_t)p->stride_c,
                            .stride_bias = (uint32_t)p->stride_bias, .splits = (uint32_t)splits,
                            .each = (uint32_t)each, .wide = wide, .has_bias = bias.size > 0,
-                           .accumulate = accumulate),
+                           .to_real = to_real, .accumulate = accumulate),
                    2.0 * (double)p->batch * (double)size * (double)p->inner);
     if (direct) return;
     lower_dispatch(l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, p->batch * size),
-                   BUFFERS(partial, bias, c),
+                   BUFFERS(partial, bias, c, real),
                    SCALARS(product_sum, .items = (uint32_t)p->batch, .rows = (uint32_t)p->rows,
                            .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
                            .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
                            .stride_bias = (uint32_t)p->stride_bias, .has_bias = bias.size > 0,
-                           .accumulate = accumulate),
+                           .to_real = to_real, .accumulate = accumulate),
                    0);
 }

@@ -151,7 +151,7 @@ static Limits device_limits(cl_device_id device, const DeviceInfo *info)
         .largest_allocation = (int64_t)PROPERTY(cl_ulong, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE),
         .total = info->memory,
         .alignment = int64_max(256, base_align),
-        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
+        .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2},
     };
 }
 

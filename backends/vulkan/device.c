@@ -263,6 +263,8 @@ static void choose_limits(VulkanDevice *device)
         .alignment = int64_max(256, (int64_t)limits->minStorageBufferOffsetAlignment),
         .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
     };
+    if (device->base.info.half_storage) /* any 16 bits: kernels convert them by themselves */
+        device->base.limits.dtype_size[DTYPE_F16] = device->base.limits.dtype_size[DTYPE_BF16] = 2;
     bool software = device->base.info.kind == DEVICE_SOFTWARE;
     device->gpu = (GpuLimits){
         .transform_bytes =
@@ -281,8 +283,12 @@ static void choose_limits(VulkanDevice *device)
 static wf_status create_device(VulkanDevice *device)
 {
     find_family(device->physical, &device->family, &device->timestamp_bits);
+    VkPhysicalDevice16BitStorageFeatures storage = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .storageBuffer16BitAccess = device->base.info.half_storage};
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .pNext = &storage,
         .timelineSemaphore = VK_TRUE,
         .bufferDeviceAddress = VK_TRUE};
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
