@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/rounding.h"
+
 static Device *gpu;
 
 /* ---- every op alone: the check's cases ---- */
@@ -866,6 +868,13 @@ static void later_tokens_do_not_show(void **state)
     }
 }
 
+static void sixteen_bits_round_as_everywhere(void **state)
+{
+    (void)state;
+    for (DType dtype = DTYPE_F16; dtype <= DTYPE_BF16; dtype++)
+        if (gpu->limits.dtype_size[dtype]) assert_device_rounds(gpu, dtype);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -898,6 +907,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(bad_numbers_are_counted, test_release),
         cmocka_unit_test_teardown(segments_step_by_their_own_rules, test_release),
         cmocka_unit_test_teardown(later_tokens_do_not_show, test_release),
+        cmocka_unit_test_teardown(sixteen_bits_round_as_everywhere, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
     };

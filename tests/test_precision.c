@@ -1,9 +1,9 @@
 /* 16-bit storage: what is rounded how, and training with it. */
-#include "graph/graph.h"
-#include "tensor/half.h"
 #include "train/loss_scale.h"
 
 #include "tests/train_fixture.h"
+
+#include "tests/rounding.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -17,36 +17,26 @@ static wf_device *cpu(void)
 
 /* ---- rounding ---- */
 
-static double as_double(uint16_t bits, DType dtype)
-{
-    return (double)(dtype == DTYPE_F16 ? float_from_f16(bits) : float_from_bf16(bits));
-}
-
-static uint16_t to_bits(double value, DType dtype)
-{
-    return dtype == DTYPE_F16 ? f16_from_double(value) : bf16_from_double(value);
-}
-
 /* Every number of the format is itself; between two neighbours it is the nearer, half-way the even.
  */
 static void rounds_to_nearest(DType dtype)
 {
     uint16_t infinity = dtype == DTYPE_F16 ? 0x7C00 : 0x7F80;
     for (uint32_t bits = 0; bits < infinity; bits++) {
-        double here = as_double((uint16_t)bits, dtype);
-        double next = bits + 1 < infinity ? as_double((uint16_t)(bits + 1), dtype)
-                                          : 2 * here - as_double((uint16_t)(bits - 1), dtype);
+        double here = half_as_double((uint16_t)bits, dtype);
+        double next = bits + 1 < infinity ? half_as_double((uint16_t)(bits + 1), dtype)
+                                          : 2 * here - half_as_double((uint16_t)(bits - 1), dtype);
         double middle = here + (next - here) / 2;
-        assert_int_equal(to_bits(here, dtype), bits);
-        assert_int_equal(to_bits(-here, dtype), bits | 0x8000);
-        assert_int_equal(to_bits(middle, dtype), bits + (bits & 1));
-        assert_int_equal(to_bits(nextafter(middle, 0), dtype), bits);
-        assert_int_equal(to_bits(nextafter(middle, HUGE_VAL), dtype), bits + 1);
+        assert_int_equal(half_to_bits(here, dtype), bits);
+        assert_int_equal(half_to_bits(-here, dtype), bits | 0x8000);
+        assert_int_equal(half_to_bits(middle, dtype), bits + (bits & 1));
+        assert_int_equal(half_to_bits(nextafter(middle, 0), dtype), bits);
+        assert_int_equal(half_to_bits(nextafter(middle, HUGE_VAL), dtype), bits + 1);
     }
-    assert_int_equal(to_bits(HUGE_VAL, dtype), infinity);
-    assert_int_equal(to_bits(-HUGE_VAL, dtype), infinity | 0x8000);
-    assert_true(isnan(as_double(to_bits(NAN, dtype), dtype)));
-    assert_int_equal(to_bits(0x1p-1074, dtype), 0);
+    assert_int_equal(half_to_bits(HUGE_VAL, dtype), infinity);
+    assert_int_equal(half_to_bits(-HUGE_VAL, dtype), infinity | 0x8000);
+    assert_true(isnan(half_as_double(half_to_bits(NAN, dtype), dtype)));
+    assert_int_equal(half_to_bits(0x1p-1074, dtype), 0);
 }
 
 static void numbers_round_to_nearest_even(void **state)
@@ -56,65 +46,14 @@ static void numbers_round_to_nearest_even(void **state)
     rounds_to_nearest(DTYPE_BF16);
 }
 
-/* A copy of reals into the type, on a device; n values, in and out. */
-static void store_on(Device *device, DType dtype, double *values, int64_t n)
-{
-    Region region = {.name = "numbers"};
-    int64_t from = region_append(&region, &device->limits, DTYPE_REAL, SHAPE(n));
-    int64_t to = region_append(&region, &device->limits, dtype, SHAPE(n));
-    Graph *graph = graph_create();
-    graph->storage = dtype;
-    TensorId x = graph_external(graph, "x", DTYPE_REAL, SHAPE(n), &region, from);
-    TensorId y = graph_external(graph, "y", dtype, SHAPE(n), &region, to);
-    graph_append(graph, &(NodeParams){.op = OP_COPY, .in = &x, .n_in = 1, .out = &y, .n_out = 1});
-    Runnable run;
-    must(device_allocate(device, &region));
-    must(runnable_create(device, graph, &run));
-    must(device_write_doubles(&region, from, values, n));
-    must(device->backend->program_run(run.program));
-    must(device_read_stored(&region, dtype, to, values, n));
-    runnable_destroy(&run);
-    device_release(&region);
-    graph_destroy(graph);
-}
-
-/* Values of every size the type has and beyond, half-way ones among them. */
-static void device_rounds(Device *device, DType dtype)
-{
-    enum { N = 40000 };
-    double *values = malloc(N * sizeof *values), *given = malloc(N * sizeof *given);
-    assert_non_null(values);
-    assert_non_null(given);
-    Rng rng = {.seed = 21};
-    for (int i = 0; i < N; i++) {
-        double here = as_double((uint16_t)rng_below(&rng, 0x10000), dtype);
-        double factor = i % 3 ? 1 + rng_uniform(&rng) / 256 : 1 + 0x1p-11;
-        given[i] = values[i] = (double)(float)(here * factor);
-    }
-    given[0] = values[0] = 65519.99609375;
-    given[1] = values[1] = 65520;
-    given[2] = values[2] = 3.4e38;
-    given[3] = values[3] = 1e-45f;
-    store_on(device, dtype, values, N);
-    for (int i = 0; i < N; i++) {
-        double expected = as_double(to_bits(given[i], dtype), dtype);
-        if (isnan(expected))
-            assert_true(isnan(values[i]));
-        else
-            assert_true(values[i] == expected);
-    }
-    free(values);
-    free(given);
-}
-
 static void devices_round_alike(void **state)
 {
     (void)state;
     Device *reference;
     must(backend_cpu64.open(0, &reference));
     for (DType dtype = DTYPE_F16; dtype <= DTYPE_BF16; dtype++) {
-        device_rounds(cpu(), dtype);
-        device_rounds(reference, dtype);
+        assert_device_rounds(cpu(), dtype);
+        assert_device_rounds(reference, dtype);
     }
     backend_cpu64.close(reference);
 }
