@@ -896,7 +896,6 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(long_transforms_are_right, test_release),
         cmocka_unit_test_teardown(gated_kernels_are_right, test_release),
         cmocka_unit_test_teardown(tails_keep_their_digits, test_release),
-        cmocka_unit_test_teardown(gated_kernels_are_right, test_release),
         cmocka_unit_test_teardown(a_nan_is_kept, test_release),
         cmocka_unit_test_teardown(outputs_may_stand_on_inputs, test_release),
         cmocka_unit_test_teardown(gradients_may_be_unwanted, test_release),
