@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const rate_figures[] = {"copy", "product", "field", "training", "generation", NULL};
+const char *const rate_figures[] = {"copy",       "product", "field", "training",
+                                    "generation", "model",   NULL};
 
 wf_status rates_report(const Rates *rates, Rate *rate, wf_status status)
 {
@@ -20,7 +21,9 @@ wf_status rates_report(const Rates *rates, Rate *rate, wf_status status)
 
 bool rates_wanted(const Rates *rates, const char *figure)
 {
-    return !rates->params->figure || !strcmp(rates->params->figure, figure);
+    const char *wanted = rates->params->figure;
+    bool of_model = !strcmp(figure, "training") || !strcmp(figure, "generation");
+    return !wanted || !strcmp(wanted, figure) || (of_model && !strcmp(wanted, "model"));
 }
 
 wf_status rates_copy(Rates *rates)

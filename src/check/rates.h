@@ -3,7 +3,7 @@
  *
  * Every rate is measured on the device with random inputs. A floor is the bytes that must move over
  * the measured rate of a copy, or the operations over the best measured rate of a product, or the
- * larger of both; no run can be much below it. */
+ * larger of both. What fits into a cache may be faster than its floor. */
 #ifndef CHECK_RATES_H
 #define CHECK_RATES_H
 
@@ -22,7 +22,7 @@ typedef struct Rate {
 } Rate;
 
 typedef struct RateParams {
-    const char *figure; /* only this one, and what its floor needs; NULL: all */
+    const char *figure; /* only this one ("model": training and generation); NULL: all */
     const char *name;   /* the configuration's */
     const Config *config;
     int64_t batch;  /* of training; 0: 8, or less where memory or time is short */

@@ -157,7 +157,7 @@ static wf_status measure_ratios_on(wf_device *device, BenchCommand *command)
     return WF_OK;
 }
 
-static wf_status write_json(const char *path, const BenchCommand *command)
+static wf_status write_json(const char *path, const BenchCommand *command, const char *problem)
 {
     char date[32] = "";
     time_t now = time(NULL);
@@ -167,6 +167,7 @@ static wf_status write_json(const char *path, const BenchCommand *command)
         json_pack("{s:s, s:s, s:s, s:s, s:b, s:O, s:O}", "device", command->info.id, "name",
                   command->info.name, "driver", command->info.driver, "date", date, "quick",
                   command->quick, "figures", command->figures, "rates", command->rates);
+    if (*problem) json_object_set_new(root, "problem", json_string(problem));
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
     wf_status status = text ? file_write_atomic(path, text, strlen(text))
                             : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
@@ -189,7 +190,19 @@ static wf_status bench_on(wf_device *device, BenchCommand *command)
     fflush(stdout);
     if (v->figure ? !is_rate(v->figure) : cpu && !v->quick) TRY(measure_ratios_on(device, command));
     if (!v->figure || is_rate(v->figure)) TRY(measure_rates_on(device, command));
-    return v->json ? write_json(v->json, command) : WF_OK;
+    return WF_OK;
+}
+
+/* What was measured before something failed is written too. */
+static wf_status write_what_there_is(const BenchCommand *command, wf_status status)
+{
+    const char *path = command->values->json;
+    size_t measured = json_array_size(command->figures) + json_array_size(command->rates);
+    if (!path || (status && !measured)) return status;
+    char problem[1024];
+    snprintf(problem, sizeof problem, "%s", status ? wf_error_message() : "");
+    TRY(write_json(path, command, problem));
+    return status ? fail(status, "%s", problem) : WF_OK;
 }
 
 static wf_status bench(const BenchValues *v)
@@ -197,7 +210,7 @@ static wf_status bench(const BenchValues *v)
     wf_device *device;
     TRY(wf_device_open(v->device, &device));
     BenchCommand command = {.values = v, .figures = json_array(), .rates = json_array()};
-    wf_status status = bench_on(device, &command);
+    wf_status status = write_what_there_is(&command, bench_on(device, &command));
     json_decref(command.figures);
     json_decref(command.rates);
     wf_config_destroy(command.config);
@@ -205,8 +218,18 @@ static wf_status bench(const BenchValues *v)
     return status;
 }
 
+static bool is_ratio(const char *figure)
+{
+    for (int i = 0; i < n_measure_rows; i++)
+        if (!strcmp(measure_rows[i].name, figure)) return true;
+    return false;
+}
+
 static int run(const void *values)
 {
+    const BenchValues *v = values;
+    if (v->figure && !is_rate(v->figure) && !is_ratio(v->figure))
+        return usage_error("bench", "no figure \"%s\"", v->figure);
     return finish("bench", bench(values));
 }
 
@@ -214,7 +237,7 @@ static const Option options[] = {
     OPTION_DEVICE(BenchValues),
     OPTION(BenchValues, figure, "figure", TEXT, "NAME", NULL, "only this figure",
            CHOICES("field-copy", "field-scan", "step", "decode", "copy", "product", "field",
-                   "training", "generation")),
+                   "training", "generation", "model")),
     OPTION(BenchValues, preset, "preset", TEXT, "PRESET|FILE", NULL,
            "whose training and generation is measured (default: v4-130m, of small sizes demo)",
            .names = NAMES_PRESET),
@@ -239,7 +262,8 @@ const Subcommand command_bench = {
         "measured elsewhere when named.\n"
         "Rates (copy, product, field, training, generation) stand beside a floor: the bytes that "
         "must move at the measured rate of a copy, the operations at the best measured rate of a "
-        "product. Products are measured in every type the device stores. Positions of "
+        "product; what fits into a cache may be faster. Products are measured in every type the "
+        "device stores. model is training and generation together. Positions of "
         "generation that the preset has no place for are measured on a longer field.\n",
     .options = options,
     .n_options = sizeof options / sizeof *options,

@@ -112,24 +112,39 @@ static wf_status check_all(CheckCommand *command)
         record_problem(&command->record, wf_error_message());
         printf("\n%s could not be checked: %s\n", infos[i].id, wf_error_message());
     }
-    TRY(note_absent(command));
-    putchar('\n');
-    print_table(&command->record);
-    return WF_OK;
+    return note_absent(command);
+}
+
+/* The device that was named; its trouble is in the reports too. */
+static wf_status check_named(CheckCommand *command)
+{
+    CheckRecord *record = &command->record;
+    const char *name = command->values->device;
+    if (!record_device(record, name)) return out_of_memory();
+    wf_status status = check_one(command, name);
+    if (status) record_problem(record, wf_error_message());
+    return status;
+}
+
+static wf_status write_reports(const CheckCommand *command)
+{
+    const CheckValues *v = command->values;
+    if (command->record.failed) return out_of_memory();
+    if (v->junit) TRY(junit_write(v->junit, &command->record));
+    return v->json ? check_write_json(v->json, &command->record, v->all, v->bench) : WF_OK;
 }
 
 static wf_status check(CheckCommand *command)
 {
     const CheckValues *v = command->values;
-    if (v->all) {
-        TRY(check_all(command));
-    } else {
-        if (!record_device(&command->record, v->device)) return out_of_memory();
-        TRY(check_one(command, v->device));
+    wf_status status = v->all ? check_all(command) : check_named(command);
+    if (!status && !v->model) {
+        putchar('\n');
+        print_table(&command->record);
     }
-    if (command->record.failed) return out_of_memory();
-    if (v->junit) TRY(junit_write(v->junit, &command->record));
-    return v->json ? check_write_json(v->json, &command->record, v->all, v->bench) : WF_OK;
+    if (status && v->all) return status;
+    TRY(write_reports(command));
+    return status ? fail(status, "%s", command->record.devices[0].problem) : WF_OK;
 }
 
 static int run(const void *values)
