@@ -23,10 +23,10 @@ static const ProductSize full_sizes[] = {
 };
 static const ProductSize quick_sizes[] = {
     {128, 128, 128, false, true, ""},
-    {512, 512, 512, false, true, ""},
-    {512, 1536, 384, false, true, ", a layer forward"},
-    {512, 384, 1536, false, false, ", its input's gradient"},
-    {1536, 384, 512, true, false, ", its weight's gradient"},
+    {256, 256, 256, false, true, ""},
+    {256, 768, 192, false, true, ", a layer forward"},
+    {256, 192, 768, false, false, ", its input's gradient"},
+    {768, 192, 256, true, false, ", its weight's gradient"},
 };
 enum { MOST_SIZES = 6 };
 
@@ -82,8 +82,8 @@ static wf_status measure(const Rates *rates, const ProductSize *size, DType dtyp
              (long long)size->rows, (long long)size->cols, (long long)size->inner, size->what);
     wf_status status = create(rates->device, size, dtype, &bench);
     if (!status)
-        status = time_back_to_back(replay_program, bench.runnable.program, &bench.region, 2,
-                                   &rate->seconds);
+        status = time_back_to_back(replay_program, bench.runnable.program, &bench.region,
+                                   rates->params->quick ? 0.5 : 2, &rate->seconds);
     runnable_destroy(&bench.runnable);
     device_release(&bench.region);
     graph_destroy(bench.graph);
