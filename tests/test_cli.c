@@ -905,6 +905,56 @@ static void check_fails_where_a_device_is_wrong_or_asked_for_nothing(void **stat
     assert_int_equal(count_text("check.json", "\"failed\": 0"), 1);
 }
 
+static void a_model_is_measured_at_positions_it_has_no_place_for(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("bench --figure nothing"), 2);
+    assert_int_equal(wavefield("bench --device cpu --figure training --sequence-length 1000 "
+                               "--set max_seq_len=64"),
+                     1);
+    assert_says("--sequence-length 1000");
+    assert_int_equal(
+        wavefield("bench --device cpu --figure model --preset demo --set embedding_dim=16 "
+                  "num_layers=1 num_heads=2 ffn_dim=24 field_size=20000 "
+                  "max_seq_len=20000 --batch-size 2 --sequence-length 24 "
+                  "--precision f16 --json rates.json"),
+        0);
+    assert_says("| training | demo f16, batch 2 x 24 |");
+    assert_says("| generation | demo f16, position 10000 of 20000 |");
+    assert_says("| generation | demo f16, position 1000000 of 1048576 |");
+    assert_int_equal(count_text("rates.json", "\"figure\": \"generation\""), 4);
+    assert_int_equal(count_text("rates.json", "\"memory_planned\""), 1);
+    assert_int_equal(count_text("rates.json", "\"missing\""), 0);
+}
+
+static void every_device_is_checked_and_an_absent_one_is_not_passed(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("check --all --device cpu"), 2);
+    assert_int_equal(wavefield("check --model x --all"), 2);
+    assert_int_equal(setenv("VK_DRIVER_FILES", "/nonexistent.json", 1), 0);
+    assert_int_equal(setenv("VK_ICD_FILENAMES", "/nonexistent.json", 1), 0);
+    assert_int_equal(wavefield("check --all --op fill --json all.json --junit all.xml"), 0);
+    assert_says("| cpu ");
+    assert_says("| vulkan | absent: ");
+    assert_int_equal(count_text("all.json", "\"nothing_failed\": true"), 1);
+    assert_int_equal(count_text("all.json", "\"absent\": "), count_text("all.xml", "\"device\""));
+    assert_int_equal(count_text("all.xml", "<testsuite name=\"cpu\""), 1);
+    assert_int_equal(count_text("all.xml", "<testsuite name=\"vulkan\" tests=\"1\" failures=\"0\" "
+                                           "errors=\"0\" skipped=\"1\""),
+                     1);
+    /* devices that could not be checked are failures */
+    assert_int_equal(wavefield("check --all --op nosuchop --junit none.xml"), 1);
+    assert_says("FAILED: no case is named");
+    assert_true(count_text("none.xml", "<error ") > 0);
+    assert_int_equal(wavefield("check --device cpu:7 --junit none.xml --json none.json"), 1);
+    assert_says("cpu:7");
+    assert_int_equal(count_text("none.xml", "<error "), 1);
+    assert_int_equal(count_text("none.json", "\"problem\""), 1);
+    assert_int_equal(unsetenv("VK_DRIVER_FILES"), 0);
+    assert_int_equal(unsetenv("VK_ICD_FILENAMES"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -935,6 +985,8 @@ int main(void)
         cmocka_unit_test(a_diverging_run_names_the_step),
         cmocka_unit_test(an_infinite_perplexity_is_null_in_json),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
+        cmocka_unit_test(a_model_is_measured_at_positions_it_has_no_place_for),
+        cmocka_unit_test(every_device_is_checked_and_an_absent_one_is_not_passed),
     };
     return cmocka_run_group_tests_name("cli", tests, set_up, folder_tear_down);
 }

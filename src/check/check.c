@@ -1,5 +1,6 @@
 #include "check/check.h"
 
+#include "base/clock.h"
 #include "check/run.h"
 
 #include <string.h>
@@ -9,6 +10,7 @@ static wf_status run_both(const CheckCase *this, const CheckParams *params, Devi
                           Device *reference, CheckResult *result)
 {
     Outputs outputs = {0}, expected = {0};
+    double start = clock_seconds();
     wf_status status =
         case_run(&(CaseRun){this, device, false, params->bench, params->storage}, &outputs);
     if (!status) {
@@ -17,6 +19,7 @@ static wf_status run_both(const CheckCase *this, const CheckParams *params, Devi
     }
     result->seconds = outputs.seconds;
     if (!status) outputs_compare(&outputs, &expected, params->storage, result);
+    result->elapsed = clock_seconds() - start;
     if (!status) params->report(params->context, result);
     outputs_destroy(&outputs);
     outputs_destroy(&expected);

@@ -21,6 +21,7 @@ typedef struct CheckResult {
     double error, bound; /* of the output that is nearest to its bound, or farthest past it */
     const char *detail;  /* that output's name; or why it failed or is missing */
     double seconds;      /* median of a run; 0: not timed */
+    double elapsed;      /* of the whole case, the reference's part included */
 } CheckResult;
 
 /* Called as each case ends; the texts live until it returns. */

@@ -3,6 +3,7 @@
 #define CHECK_MEASURE_H
 
 #include "backends/backend.h"
+#include "check/timing.h"
 
 typedef struct Measurement {
     double seconds, against; /* medians of a run */
@@ -26,7 +27,6 @@ wf_status measure_step(Device *device, Measurement *out);
 wf_status measure_decode(Device *device, Measurement *out);
 
 /* Times two actions in turns and sets seconds, against and ratio from the medians of `repeats`. */
-typedef wf_status (*MeasureAction)(void *context);
 wf_status measure_in_turns(MeasureAction action, MeasureAction other, void *context, int repeats,
                            Measurement *out);
 

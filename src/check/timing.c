@@ -40,3 +40,36 @@ wf_status time_program(Program *program, const Region *region, const Timing *tim
     free(times);
     return status;
 }
+
+wf_status replay_program(void *program)
+{
+    Program *this = program;
+    return this->device->backend->program_run(this);
+}
+
+static wf_status time_round(MeasureAction action, void *context, const Region *region, int n,
+                            double *seconds)
+{
+    double start = clock_seconds();
+    for (int i = 0; i < n; i++) TRY(action(context));
+    if (region) TRY(timing_wait(region));
+    *seconds = (clock_seconds() - start) / n;
+    return WF_OK;
+}
+
+wf_status time_back_to_back(MeasureAction action, void *context, const Region *region,
+                            double budget, double *seconds)
+{
+    enum { ROUNDS = 5, MOST_IN_A_ROUND = 64 };
+    const double round = 0.02;
+    double times[ROUNDS], start = clock_seconds();
+    TRY(time_round(action, context, region, 1, &times[0])); /* to warm up */
+    TRY(time_round(action, context, region, 1, &times[0]));
+    int n = times[0] > round ? 1 : (int)(round / (times[0] + round / MOST_IN_A_ROUND)) + 1, done;
+    for (done = 0; done < ROUNDS; done++) {
+        if (done > 0 && clock_seconds() - start > budget) break;
+        TRY(time_round(action, context, region, n, &times[done]));
+    }
+    *seconds = median(times, done);
+    return WF_OK;
+}

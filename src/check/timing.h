@@ -16,6 +16,18 @@ typedef struct Timing {
 wf_status time_program(Program *program, const Region *region, const Timing *timing,
                        double *seconds);
 
+/* Something to time: enqueues work, or does it. */
+typedef wf_status (*MeasureAction)(void *context);
+
+/* Median seconds of one action among several enqueued back to back, so that what is measured is the
+ * device's work and not the wait for it. Five rounds, fewer after `budget` seconds. `region` is one
+ * that the work uses; NULL: it is done when the action returns. */
+wf_status time_back_to_back(MeasureAction action, void *context, const Region *region,
+                            double budget, double *seconds);
+
+/* An action that enqueues a replay; `context` is the program. */
+wf_status replay_program(void *program);
+
 /* Waits until the device has done what was asked of it. */
 wf_status timing_wait(const Region *region);
 
