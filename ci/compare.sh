@@ -5,7 +5,7 @@
 #
 # A DEVICE is a name wavefield devices lists, or a driver that computes on the CPU: lavapipe, swiftshader,
 # pocl, rusticl (default: those that are here). The demo model, 50 steps of 1 x 64 tokens, on the CPU and on
-# each device; then the model the CPU trained continues a prompt on each, the likeliest token every time.
+# each device; then the model the CPU trained continues a prompt on each, drawing by one seed.
 set -eu
 text=$(realpath "$1")
 shift
@@ -47,7 +47,7 @@ for device in cpu "$@"; do
     on "$device" "$program" train --config demo --data "$folder/text.txt" --out "$out" --steps 50 \
         --batch-size 1 --sequence-length 64 --held-out 0.02 --save-every 0 >"$out/log" 2>&1 ||
         { tail -n 3 "$out/log" >&2; exit 1; }
-    on "$device" "$program" generate --model "$folder/cpu" --prompt "The king " --temperature 0 \
+    on "$device" "$program" generate --model "$folder/cpu" --prompt The --seed 1 \
         --max-tokens 100 >"$out/generated.txt" 2>>"$out/log" || { tail -n 3 "$out/log" >&2; exit 1; }
 done
 
