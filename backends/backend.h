@@ -52,7 +52,7 @@ struct Program {
 
 struct Backend {
     const char *name; /* "cpu", "vulkan", … */
-    bool partial;     /* lacks ops that models need: "auto" does not choose it */
+    bool partial;     /* not yet proven on a device: "auto" does not choose it */
 
     /* Devices present, at most `capacity` of them into `infos`; *count is how many there are.
      * A missing loader or driver is *count = 0 and WF_OK, with the reason in wf_error_message(). */
@@ -60,7 +60,7 @@ struct Backend {
     wf_status (*open)(int index, Device **out);
     void (*close)(Device *device);
 
-    /* False: not yet, or not in this form. `why` (may be NULL) gets a constant text. */
+    /* False: not on this device, or not in this form. `why` (may be NULL) gets a constant text. */
     bool (*supports)(const Device *device, const Graph *graph, const Node *node, const char **why);
     int64_t (*workspace)(const Device *device, const Graph *graph, const Node *node);
 

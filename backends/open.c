@@ -126,7 +126,7 @@ static const char *without_gpu(const CandidateList *list)
         software = software || candidate->info.kind == DEVICE_SOFTWARE;
     }
     if (whole) return "the CPU, as the GPU here cannot be opened: name it to learn why";
-    if (partial) return "the CPU, as the GPU's backend does not run whole models yet";
+    if (partial) return "the CPU, as the GPU's backend has not run on a card yet: name it to try";
     if (software) return "the CPU, as the only GPU drivers here compute on the CPU themselves";
     return "the CPU, as no GPU can be used";
 }

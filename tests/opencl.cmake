@@ -1,9 +1,9 @@
-# test_gpu_ops on every OpenCL driver that computes on the CPU: a test each, by the driver's manifest.
-# wf_opencl_test(NAME MANIFEST PACKAGE): without the manifest the test is a skip that says so.
+# The OpenCL backend on every driver that computes on the CPU, by driver manifest.
+# wf_opencl_test(NAME MANIFEST PACKAGE COMMAND…): without the manifest a skip that says so.
 function(wf_opencl_test name manifest package)
   set(vendors /etc/OpenCL/vendors)
   if(EXISTS ${vendors}/${manifest})
-    add_test(NAME ${name} COMMAND test_gpu_ops opencl)
+    add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
       ENVIRONMENT "OCL_ICD_VENDORS=${vendors}/${manifest};RUSTICL_ENABLE=llvmpipe")
   else()
@@ -14,6 +14,8 @@ function(wf_opencl_test name manifest package)
 endfunction()
 
 if(TARGET wf_opencl)
-  wf_opencl_test(gpu_ops_pocl pocl.icd pocl-opencl-icd)
-  wf_opencl_test(gpu_ops_rusticl rusticl.icd mesa-opencl-icd)
+  foreach(test ops training)
+    wf_opencl_test(gpu_${test}_pocl pocl.icd pocl-opencl-icd test_gpu_${test} opencl)
+    wf_opencl_test(gpu_${test}_rusticl rusticl.icd mesa-opencl-icd test_gpu_${test} opencl)
+  endforeach()
 endif()

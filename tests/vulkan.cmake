@@ -24,12 +24,17 @@ if(TARGET wf_vulkan)
   find_file(validation VkLayer_khronos_validation.json
     PATHS /usr/share/vulkan /etc/vulkan PATH_SUFFIXES explicit_layer.d NO_CACHE)
 
-  wf_vulkan_test(gpu_ops_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
-  wf_vulkan_test(gpu_ops_swiftshader "${swiftshader}" chromium test_gpu_ops vulkan)
+  foreach(test ops training)
+    wf_vulkan_test(gpu_${test}_lavapipe "${lavapipe}" mesa-vulkan-drivers
+                   test_gpu_${test} vulkan)
+    wf_vulkan_test(gpu_${test}_swiftshader "${swiftshader}" chromium test_gpu_${test} vulkan)
+  endforeach()
   if(lavapipe AND validation)
     wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
+    wf_vulkan_test(gpu_training_validation "${lavapipe}" mesa-vulkan-drivers
+                   test_gpu_training vulkan)
     wf_vulkan_test(vulkan_validation "${lavapipe}" mesa-vulkan-drivers test_vulkan)
-    foreach(test gpu_ops_validation vulkan_validation)
+    foreach(test gpu_ops_validation gpu_training_validation vulkan_validation)
       set_property(TEST ${test} APPEND PROPERTY
         ENVIRONMENT VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation)
       set_property(TEST ${test} PROPERTY
@@ -37,6 +42,7 @@ if(TARGET wf_vulkan)
     endforeach()
   else()
     wf_vulkan_test(gpu_ops_validation "" vulkan-validationlayers)
+    wf_vulkan_test(gpu_training_validation "" vulkan-validationlayers)
   endif()
 
   wf_test_program(test_vulkan)

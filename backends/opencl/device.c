@@ -240,7 +240,6 @@ static int64_t opencl_workspace(const Device *device, const Graph *graph, const 
 
 const Backend backend_opencl = {
     .name = "opencl",
-    .partial = true,
     .list = opencl_list,
     .open = opencl_open,
     .close = opencl_close,

@@ -380,7 +380,6 @@ static int64_t vulkan_workspace(const Device *device, const Graph *graph, const 
 
 const Backend backend_vulkan = {
     .name = "vulkan",
-    .partial = true,
     .list = vulkan_list,
     .open = vulkan_open,
     .close = vulkan_close,

@@ -2,9 +2,9 @@
  *
  * A device is named "cpu", "vulkan:1", "vulkan" (of that backend's devices a discrete GPU, else an
  * integrated one, else the first), or "auto" (a discrete GPU, else an integrated one, else the CPU;
- * software GPU drivers, and backends that cannot run whole models yet, only when named). The choice
- * depends on the devices present and on nothing else. A device and everything made on it are used
- * from one thread at a time; different devices may be used from different threads. */
+ * software GPU drivers, and backends that have not run on a device yet, only when named). The
+ * choice depends on the devices present and on nothing else. A device and everything made on it are
+ * used from one thread at a time; different devices may be used from different threads. */
 #ifndef WAVEFIELD_DEVICE_H
 #define WAVEFIELD_DEVICE_H
 
