@@ -85,32 +85,17 @@ typedef struct GpuList {
 
 /* What a device allows, and how it does products best, for lowering. Part of the device: the same
  * for every call. */
-typedef struct GpuLimits {
+struct GpuLimits {
     int64_t groups[3];       /* largest counts */
     int64_t transform_bytes; /* largest Transform.data; 0: no transforms on this device */
     int64_t busy_groups;     /* groups that keep the device busy, ≥ 1 */
     int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
     GpuTuning tuning;        /* empty: by the rules */
-} GpuLimits;
+};
 
 /* For Backend.supports and Backend.workspace. */
 bool gpu_supports(const GpuLimits *limits, const Graph *graph, const Node *node, const char **why);
 int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *node);
-
-/* Calls `visit` with every product that the node is lowered to, the head's chunks included, in order.
- */
-typedef void (*GpuProductVisit)(void *context, const ProductParams *product);
-void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
-                  GpuProductVisit visit, void *context);
-
-/* What may be tried for a product, the rules' own choice first; returns how many, at most
- * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups. */
-int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product,
-                           ProductChoice *out);
-
-/* The choice with TILE_RULE and splits of 0 replaced by what they stand for here. */
-ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *product,
-                                 ProductChoice choice);
 
 /* Appends every node's steps, with barriers derived. The list starts zeroed and is freed by
  * gpu_list_free() on failure too. */

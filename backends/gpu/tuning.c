@@ -20,6 +20,11 @@ const char *const product_tile_names[TILE_COUNT] = {
     [TILE_8X8_DEEP] = "8x8 deep",
 };
 
+GpuTuning *gpu_limits_tuning(GpuLimits *limits)
+{
+    return &limits->tuning;
+}
+
 /* ---- classes ---- */
 
 /* Of the nearest power of two, the larger from √2 on; in whole numbers, to be the same anywhere. */

@@ -59,6 +59,25 @@ typedef struct GpuTuning {
     TunedProduct products[GPU_TUNED_MOST];
 } GpuTuning;
 
+/* What lowering goes by (gpu.h); backend.gpu_limits() gives a device's. */
+typedef struct GpuLimits GpuLimits;
+GpuTuning *gpu_limits_tuning(GpuLimits *limits);
+
+/* Calls `visit` with every product that the node is lowered to, the head's chunks included, in order.
+ */
+typedef void (*GpuProductVisit)(void *context, const ProductParams *product);
+void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
+                  GpuProductVisit visit, void *context);
+
+/* What may be tried for a product, the rules' own choice first; returns how many, at most
+ * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups. */
+int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product,
+                           ProductChoice *out);
+
+/* The choice with TILE_RULE and splits of 0 replaced by what they stand for here. */
+ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *product,
+                                 ProductChoice choice);
+
 ProductClass product_class(const ProductParams *product);
 
 /* What to do for a product; TILE_RULE where nothing is said of its class. */

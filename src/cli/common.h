@@ -9,7 +9,8 @@
 #include "wavefield/model.h"
 
 extern const Subcommand command_devices, command_info, command_train, command_eval,
-    command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot;
+    command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot,
+    command_tune;
 
 /* All of them, NULL-terminated, in the order of help (commands.c). */
 extern const Subcommand *const commands[];
