@@ -27,8 +27,8 @@ typedef struct DeviceInfo {
     bool bfloat16;        /* in registers */
     bool matrix;          /* products of small matrices as one instruction */
     /* What `wavefield tune` stored for it (backends/gpu/tuning.h). */
-    int tuned;          /* classes of products; 0: none */
-    uint64_t tuning;    /* fingerprint; 0: none */
+    int tuned;           /* classes of products; 0: none */
+    uint64_t tuning;     /* fingerprint; 0: none */
     bool tuning_damaged; /* something is stored, and cannot be used */
 } DeviceInfo;
 

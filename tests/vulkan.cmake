@@ -26,6 +26,7 @@ if(TARGET wf_vulkan)
 
   wf_vulkan_test(gpu_ops_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
   wf_vulkan_test(gpu_ops_swiftshader "${swiftshader}" chromium test_gpu_ops vulkan)
+  wf_vulkan_test(gpu_tuning_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_tuning vulkan)
   if(lavapipe AND validation)
     wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
     wf_vulkan_test(vulkan_validation "${lavapipe}" mesa-vulkan-drivers test_vulkan)

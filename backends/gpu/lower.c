@@ -261,11 +261,8 @@ int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *n
 void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
                   GpuProductVisit visit, void *context)
 {
-    Lowering l = {.graph = graph,
-                  .node = node,
-                  .limits = limits,
-                  .visit = visit,
-                  .visit_context = context};
+    Lowering l = {
+        .graph = graph, .node = node, .limits = limits, .visit = visit, .visit_context = context};
     if (ops[node->op]) lower_node(&l);
 }
 

@@ -1,11 +1,11 @@
-/* How a device computes products best, as `wavefield tune` measured it: for a class of shapes, which
- * tile, and how many splits of the inner axis. Shapes of no class, and devices never tuned, go by
- * the rules of lower_product.c.
+/* How a device computes products best, as `wavefield tune` measured it: for a class of shapes,
+ * which tile, and how many splits of the inner axis. Shapes of no class, and devices never tuned,
+ * go by the rules of lower_product.c.
  *
  * A tuning is read when a device is opened and stays as it is until the device is closed, so what a
- * product is lowered to depends on device, driver, shape and the stored tuning alone. Without splits
- * all tiles add the terms of an element in the same order, to the same bits; splits, and the kernel
- * for few rows, round differently.
+ * product is lowered to depends on device, driver, shape and the stored tuning alone. Without
+ * splits all tiles add the terms of an element in the same order, to the same bits; splits, and the
+ * kernel for few rows, round differently.
  *
  * Tunings are kept as JSON in the folder of kept files (backends/gpu/cache.h), one for each device,
  * driver, and text of the product's kernels. */
@@ -63,14 +63,16 @@ typedef struct GpuTuning {
 typedef struct GpuLimits GpuLimits;
 GpuTuning *gpu_limits_tuning(GpuLimits *limits);
 
-/* Calls `visit` with every product that the node is lowered to, the head's chunks included, in order.
+/* Calls `visit` with every product that the node is lowered to, the head's chunks included, in
+ * order.
  */
 typedef void (*GpuProductVisit)(void *context, const ProductParams *product);
 void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
                   GpuProductVisit visit, void *context);
 
 /* What may be tried for a product, the rules' own choice first; returns how many, at most
- * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups. */
+ * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups.
+ */
 int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product,
                            ProductChoice *out);
 

@@ -220,8 +220,7 @@ wf_status tune_product(Device *device, const ProductParams *product, const TuneE
     const Timing once = {.least = 1, .most = 1};
     double seconds = 0;
     *result = (TuneResult){.product = *product};
-    result->count =
-        gpu_product_candidates(device->backend->gpu_limits(device), product, choices);
+    result->count = gpu_product_candidates(device->backend->gpu_limits(device), product, choices);
     for (int i = 0; i < result->count; i++) result->candidates[i].choice = choices[i];
     TRY(bench_create(device, product, 1, &bench));
     wf_status status = bench_time(&bench, choices[0], &once, &seconds);

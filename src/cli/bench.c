@@ -69,7 +69,7 @@ static wf_status bench(const BenchValues *v)
 {
     wf_device *device;
     wf_device_info info;
-    TRY(wf_device_open(v->device, &device));
+    TRY(device_open("bench", v->device, &device));
     wf_device_describe(device, &info);
     printf("%s: %s (%s); medians of runs in turns\n\n", info.id, info.name, info.driver);
     fflush(stdout);

@@ -93,7 +93,7 @@ static wf_status check(const CheckValues *v, CheckTotals *totals)
 {
     wf_device *device;
     wf_device_info info;
-    TRY(wf_device_open(v->device, &device));
+    TRY(device_open("check", v->device, &device));
     wf_device_describe(device, &info);
     CheckOutput output = {.bench = v->bench, .cases = v->json ? json_array() : NULL};
     CheckParams params = {.op = v->op, .bench = v->bench, .report = report, .context = &output};

@@ -43,6 +43,9 @@ extern const Subcommand *const commands[];
 /* The exit status for a status; of a failure, prints the message first. */
 int finish(const char *command, wf_status status);
 
+/* wf_device_open(); prints a warning where the device's tuning cannot be used. */
+wf_status device_open(const char *command, const char *name, wf_device **out);
+
 /* A preset or file, with its changes. */
 wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out);
 

@@ -54,8 +54,7 @@ static double rate(const TuneResult *result, int candidate)
 static void print_product(const ProductParams *p)
 {
     printf("%lld x %lld x %lld", (long long)p->rows, (long long)p->cols, (long long)p->inner);
-    if (p->batch > 1)
-        printf(", %lld of them%s", (long long)p->batch, p->sum_batch ? " added" : "");
+    if (p->batch > 1) printf(", %lld of them%s", (long long)p->batch, p->sum_batch ? " added" : "");
     if (p->trans_a || p->trans_b)
         printf(", %s transposed", p->trans_a && p->trans_b ? "A and B" : p->trans_a ? "A" : "B");
     putchar('\n');
