@@ -235,17 +235,19 @@ wf_status tune_product(Device *device, const ProductParams *product, const TuneE
 }
 
 wf_status tune_list(Device *device, const ProductList *list, const TuneEffort *effort,
-                    TuneReport report, void *context, GpuTuning *out)
+                    TuneReport report, void *context, GpuTuning *tuning)
 {
-    *out = (GpuTuning){0};
     for (int i = 0; i < list->count; i++) {
         TuneResult result;
         wf_status status = tune_product(device, &list->items[i], effort, &result);
         if (status == WF_ERROR_MEMORY) continue;
         TRY(status);
         report(context, &result);
-        if (!gpu_tuning_set(out, &result.product, result.candidates[result.best].choice))
-            return fail(WF_ERROR_ARGUMENT, "more than %d classes of products", GPU_TUNED_MOST);
+        if (!gpu_tuning_set(tuning, &result.product, result.candidates[result.best].choice))
+            return fail(WF_ERROR_ARGUMENT,
+                        "a tuning holds %d classes of products, and has as many: --forget "
+                        "begins another",
+                        GPU_TUNED_MOST);
     }
     return WF_OK;
 }

@@ -46,8 +46,9 @@ void product_list_free(ProductList *list);
 wf_status tune_product(Device *device, const ProductParams *product, const TuneEffort *effort,
                        TuneResult *result);
 
-/* All of a list into a tuning; what is too large for the device is left to the rules. */
+/* All of a list into a tuning, beside the classes it has; what is too large for the device is left
+ * as it is. */
 wf_status tune_list(Device *device, const ProductList *list, const TuneEffort *effort,
-                    TuneReport report, void *context, GpuTuning *out);
+                    TuneReport report, void *context, GpuTuning *tuning);
 
 #endif

@@ -66,7 +66,7 @@ static void print_computing(const wf_device_info *info)
     else if (info->tuned)
         printf("%37stuned for %d classes of products (%016llx)\n", "", info->tuned,
                (unsigned long long)info->tuning);
-    else
+    else if (info->kind != WF_DEVICE_SOFTWARE)
         printf("%37snot tuned: wavefield tune --device %s\n", "", info->id);
 }
 

@@ -86,7 +86,7 @@ static wf_status tune(wf_device *device, const TuneValues *v, const ProductList 
     static const TuneEffort usual = {2e-3, {.least = 5, .most = 25, .budget = 0.05}};
     static const TuneEffort quick = {0, {.least = 1, .most = 1}};
     const char *backend = device->backend->name;
-    GpuTuning tuning;
+    GpuTuning tuning = *gpu_limits_tuning(device->backend->gpu_limits(device));
     printf("%s: %s (%s), %d classes of products; TFLOP/s of each tile (in so many splits)\n\n",
            device->id, device->info.name, device->info.driver, list->count);
     fflush(stdout);
@@ -145,7 +145,7 @@ const Subcommand command_tune = {
         "and keeps the fastest for each class of shapes in the user's cache folder "
         "($WAVEFIELD_CACHE, else wavefield/ in $XDG_CACHE_HOME or ~/.cache), for this device, "
         "driver and version of the kernels. From then on every command uses it there. What has "
-        "not been tuned goes by fixed rules.\n"
+        "not been tuned goes by fixed rules; tuning again adds to what is kept.\n"
         "Other choices add in another order: results differ in rounding. With the same tuning "
         "they are the same to the bit; a resumed training says when it has changed.",
     .options = options,
