@@ -26,6 +26,10 @@ typedef struct DeviceInfo {
     bool half_arithmetic; /* and in registers */
     bool bfloat16;        /* in registers */
     bool matrix;          /* products of small matrices as one instruction */
+    /* What `wavefield tune` stored for it (backends/gpu/tuning.h). */
+    int tuned;           /* classes of products; 0: none */
+    uint64_t tuning;     /* fingerprint; 0: none */
+    bool tuning_damaged; /* something is stored, and cannot be used */
 } DeviceInfo;
 
 typedef struct wf_device Device; /* an open device; the public handle */
@@ -80,6 +84,9 @@ struct Backend {
     wf_status (*program_run)(Program *program);
     /* Runs commands of nodes [first, last) only, and waits: for finding the first bad tensor. */
     wf_status (*program_run_nodes)(Program *program, int first, int last);
+    /* What lowering for this device goes by, to be changed only by the tuning and tests of it, and
+     * before programs are made. NULL: not a GPU. */
+    struct GpuLimits *(*gpu_limits)(Device *device);
     /* The recorded commands with their barriers, for the checker. Owned by the program. */
     const CommandList *(*program_commands)(const Program *program);
 };

@@ -1,24 +1,29 @@
 /* C = A·B + bias in tiles: 256 threads hold a square of 16·ROWS_EACH by 16·COLS_EACH results in
  * registers, ROWS_EACH × COLS_EACH a thread, 16 apart, and walk the inner axis in blocks of DEPTH
- * through group memory.
+ * through group memory, whose columns stand PAD elements farther apart than they are long: 1 keeps
+ * what is written along the inner axis on different banks, 0 fits 16 KiB.
  *
  * Element (i, k) of op(A) stands at i·row_a + k·inner_a, (k, j) of op(B) at k·inner_b + j·col_b; of
  * each pair one is 1, and lanes run along it. Items beyond one are added into the same result. The
  * inner axis, all items' blocks in a row, may be cut in splits, each giving a result of its own
- * (product_sum adds them): group z is item·splits + split. The result goes to c, or, where `to_real`,
- * to `real`: float whatever the storage type is, as gradients of parameters and splits are. */
+ * (product_sum adds them): group z is item·splits + split. With FOURS operands are read in fours
+ * along the axis where elements are neighbours, and everything along it is a multiple of four. The
+ * result goes to c, or, where `to_real`, to `real`: float whatever the storage type is, as gradients
+ * of parameters and splits are. */
 #include "dialect.h"
 
-KERNEL(product, 256, READ(a) READ(b) READ_FLOAT(bias) UPDATE(c) UPDATE_FLOAT(real),
+KERNEL(product, 256,
+       READ(a) READ4(a4) READ(b) READ4(b4) READ_FLOAT(bias) UPDATE(c) UPDATE_FLOAT(real),
        UINT(rows) UINT(cols) UINT(inner) UINT(row_a) UINT(inner_a) UINT(inner_b) UINT(col_b)
        UINT(ld_c) UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
        UINT(items) UINT(splits) UINT(has_bias) UINT(to_real) UINT(accumulate))
-SHARED(float, tile_a, DEPTH * (16 * ROWS_EACH + 1))
-SHARED(float, tile_b, DEPTH * (16 * COLS_EACH + 1))
+SHARED(float, tile_a, DEPTH * (16 * ROWS_EACH + PAD))
+SHARED(float, tile_b, DEPTH * (16 * COLS_EACH + PAD))
 BODY
 {
     const uint tile_rows = 16u * ROWS_EACH, tile_cols = 16u * COLS_EACH;
-    const uint pitch_a = tile_rows + 1u, pitch_b = tile_cols + 1u;
+    const uint pitch_a = tile_rows + PAD, pitch_b = tile_cols + PAD;
+    const uint at_once = FOURS != 0 ? 4u : 1u;
     uint lane_row = LANE / 16u, lane_col = LANE % 16u;
     uint first_row = GROUP_Y * tile_rows, first_col = GROUP_X * tile_cols;
     uint split = GROUP_Z % arg.splits, result = GROUP_Z / arg.splits;
@@ -32,23 +37,49 @@ BODY
     uint end = min(blocks * arg.items, (split + 1u) * each);
     for (uint block = split * each; block < end; block++) {
         uint item = result + block / blocks, first_inner = block % blocks * DEPTH;
-        for (uint t = LANE; t < tile_rows * DEPTH; t += LANES) {
-            uint i = arg.inner_a == 1u ? t / DEPTH : t % tile_rows;
-            uint k = arg.inner_a == 1u ? t % DEPTH : t / tile_rows;
+        for (uint t = LANE; t < tile_rows * DEPTH / at_once; t += LANES) {
+            bool along = arg.inner_a == 1u;
+            uint i = along ? t / (DEPTH / at_once) : t % (tile_rows / at_once) * at_once;
+            uint k = along ? t % (DEPTH / at_once) * at_once : t / (tile_rows / at_once);
+            bool inside = first_row + i < arg.rows && first_inner + k < arg.inner;
+            uint from = item * arg.stride_a + (first_row + i) * arg.row_a +
+                        (first_inner + k) * arg.inner_a;
+            uint to = k * pitch_a + i;
+#if FOURS
+            uint apart = along ? pitch_a : 1u;
+            float4 value = FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
+            if (inside) value = LOAD4(a4, from / 4u);
+            tile_a[to] = value.x;
+            tile_a[to + apart] = value.y;
+            tile_a[to + 2u * apart] = value.z;
+            tile_a[to + 3u * apart] = value.w;
+#else
             float value = 0.0f;
-            if (first_row + i < arg.rows && first_inner + k < arg.inner)
-                value = LOAD(a, item * arg.stride_a + (first_row + i) * arg.row_a +
-                                    (first_inner + k) * arg.inner_a);
-            tile_a[k * pitch_a + i] = value;
+            if (inside) value = LOAD(a, from);
+            tile_a[to] = value;
+#endif
         }
-        for (uint t = LANE; t < tile_cols * DEPTH; t += LANES) {
-            uint j = arg.inner_b == 1u ? t / DEPTH : t % tile_cols;
-            uint k = arg.inner_b == 1u ? t % DEPTH : t / tile_cols;
+        for (uint t = LANE; t < tile_cols * DEPTH / at_once; t += LANES) {
+            bool along = arg.inner_b == 1u;
+            uint j = along ? t / (DEPTH / at_once) : t % (tile_cols / at_once) * at_once;
+            uint k = along ? t % (DEPTH / at_once) * at_once : t / (tile_cols / at_once);
+            bool inside = first_col + j < arg.cols && first_inner + k < arg.inner;
+            uint from = item * arg.stride_b + (first_inner + k) * arg.inner_b +
+                        (first_col + j) * arg.col_b;
+            uint to = k * pitch_b + j;
+#if FOURS
+            uint apart = along ? pitch_b : 1u;
+            float4 value = FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
+            if (inside) value = LOAD4(b4, from / 4u);
+            tile_b[to] = value.x;
+            tile_b[to + apart] = value.y;
+            tile_b[to + 2u * apart] = value.z;
+            tile_b[to + 3u * apart] = value.w;
+#else
             float value = 0.0f;
-            if (first_col + j < arg.cols && first_inner + k < arg.inner)
-                value = LOAD(b, item * arg.stride_b + (first_inner + k) * arg.inner_b +
-                                    (first_col + j) * arg.col_b);
-            tile_b[k * pitch_b + j] = value;
+            if (inside) value = LOAD(b, from);
+            tile_b[to] = value;
+#endif
         }
         BARRIER();
         UNROLL for (uint k = 0u; k < DEPTH; k++) {

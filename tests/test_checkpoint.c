@@ -541,6 +541,11 @@ static void other_data(void)
     replace_text(AT_1("state.json"), expected, "\"fingerprint\": \"0123456789abcdef\"");
 }
 
+static void bad_tuning(void)
+{
+    replace_text(AT_1("state.json"), "\"tuning\": \"0", "\"tuning\": \"x");
+}
+
 static void remove_optimizer(void)
 {
     assert_int_equal(unlink(AT_1("optimizer.safetensors")), 0);
@@ -552,6 +557,7 @@ static void names_what_does_not_fit(void **state)
     const wf_trainer_params *same = wf_trainer_params(.batch_size = 2);
     refuse(same, cut_parameters, WF_ERROR_FORMAT, "model.safetensors: ");
     refuse(same, cut_moments, WF_ERROR_FORMAT, "optimizer.safetensors: ");
+    refuse(same, bad_tuning, WF_ERROR_FORMAT, "state.json: tuning: expected 16 hexadecimal digits");
     refuse(same, cut_state, WF_ERROR_FORMAT, "state.json: line ");
     refuse(same, leave_out_parameter, WF_ERROR_FORMAT,
            "model.safetensors: tensor layers.1.ffn.3.bias [12] is missing");

@@ -119,8 +119,8 @@ static void help_names_every_option(void **state)
     assert_int_equal(wavefield("generate --help"), 0);
     assert_null(strstr(output, "(default: )"));
     assert_int_equal(wavefield("--help"), 0);
-    const char *commands[] = {"devices",  "info",   "tokenize", "train", "eval",
-                              "generate", "logits", "check",    "bench", "plot"};
+    const char *commands[] = {"devices", "info",  "tokenize", "train", "eval", "generate",
+                              "logits",  "check", "bench",    "tune",  "plot"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) assert_says(commands[i]);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         assert_int_equal(wavefield("%s --help", commands[i]), 0);
@@ -216,6 +216,39 @@ static void devices_are_listed(void **state)
     assert_says("cpu ("); /* those present are listed */
     assert_int_equal(wavefield("info --config demo --device abacus"), 1);
     assert_says("abacus");
+}
+
+/* On the first Vulkan device, whatever it is. */
+static void a_tuning_is_kept_shown_and_forgotten(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield("tune --device cpu"), 1);
+    assert_says("cpu is no GPU");
+    assert_int_equal(wavefield("devices --names"), 0);
+    if (!strstr(output, "vulkan:0")) skip();
+    assert_int_equal(setenv("WAVEFIELD_CACHE", IN_FOLDER("caches"), 1), 0);
+    assert_int_equal(wavefield("devices"), 0);
+    assert_null(strstr(output, "tuned for"));
+    assert_int_equal(wavefield("tune --device vulkan:0 --quick --batch-size 2 " TINY), 0);
+    assert_says("TFLOP/s");
+    assert_says("\n    chosen: ");
+    assert_says("\nkept for vulkan:0: ");
+    assert_int_equal(wavefield("devices"), 0);
+    assert_says("tuned for ");
+    assert_int_equal(wavefield("check --op product --device vulkan:0"), 0);
+    assert_null(strstr(output, "warning"));
+    assert_int_equal(folder_run("for f in caches/*; do truncate -s -1 $f; done"), 0);
+    assert_int_equal(wavefield("devices"), 0);
+    assert_says("damaged tuning, not used");
+    assert_int_equal(wavefield("check --op product --device vulkan:0"), 0);
+    assert_says("wavefield check: warning: the tuning kept for vulkan:0 is damaged");
+    assert_int_equal(wavefield("tune --device vulkan:0 --forget"), 0);
+    assert_int_equal(wavefield("devices"), 0);
+    assert_null(strstr(output, "damaged"));
+    assert_int_equal(setenv("WAVEFIELD_CACHE", "off", 1), 0);
+    assert_int_equal(wavefield("tune --device vulkan:0 --quick " TINY), 1);
+    assert_says("cannot be kept: WAVEFIELD_CACHE keeps nothing");
+    assert_int_equal(unsetenv("WAVEFIELD_CACHE"), 0);
 }
 
 static void configuration_errors_name_the_key(void **state)
@@ -416,9 +449,17 @@ static void a_resumed_run_equals_an_unbroken_one(void **state)
                      1);
     assert_says("batch");
     assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out again"), 0);
+    assert_null(strstr(output, "tuning"));
     assert_same_file("model/model.safetensors", "again/model.safetensors");
     assert_int_equal(count_text("again/metrics.jsonl", "gradient_norm"), 12);
     assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out nothing"), 1);
+
+    /* As if it had been written on a tuned GPU. */
+    assert_int_equal(folder_run("sed -i 's/\"tuning\": \"0*\"/\"tuning\": \"0123456789abcdef\"/' "
+                                "again/*12/state.json"),
+                     0);
+    assert_int_equal(wavefield("train --resume --data data.txt --device cpu --out again"), 0);
+    assert_says("was written under another tuning of products, and cpu is not");
 }
 
 /* Recomputation has no say in the bits, so a resumed run may begin and end it. */
@@ -962,6 +1003,7 @@ int main(void)
         cmocka_unit_test(help_names_every_option),
         cmocka_unit_test(lost_output_is_a_failure),
         cmocka_unit_test(devices_are_listed),
+        cmocka_unit_test(a_tuning_is_kept_shown_and_forgotten),
         cmocka_unit_test(configuration_errors_name_the_key),
         cmocka_unit_test(data_errors_name_the_file),
         cmocka_unit_test(a_model_trains_evaluates_and_generates),

@@ -29,6 +29,7 @@ if(TARGET wf_vulkan)
                    test_gpu_${test} vulkan)
     wf_vulkan_test(gpu_${test}_swiftshader "${swiftshader}" chromium test_gpu_${test} vulkan)
   endforeach()
+  wf_vulkan_test(gpu_tuning_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_tuning vulkan)
   if(lavapipe AND validation)
     wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
     wf_vulkan_test(gpu_training_validation "${lavapipe}" mesa-vulkan-drivers

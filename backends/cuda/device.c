@@ -53,6 +53,7 @@ static wf_status device_describe(CUdevice id, DeviceInfo *info)
     info->kind =
         attribute(id, CU_DEVICE_ATTRIBUTE_INTEGRATED) ? DEVICE_INTEGRATED : DEVICE_DISCRETE;
     info->memory = (int64_t)bytes;
+    gpu_tuning_load(NULL, backend_cuda.name, info);
     return WF_OK;
 }
 
@@ -114,6 +115,7 @@ static wf_status device_start(CudaDevice *device, int index)
     if (error) return cuda_fail(error, "finding device %d", index);
     TRY(device_describe(device->id, &device->base.info));
     device->gpu = lowering_limits(device->id);
+    gpu_tuning_load(&device->gpu.tuning, backend_cuda.name, &device->base.info);
     device->major = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
     device->minor = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     error = cuDevicePrimaryCtxRetain(&device->context, device->id);
@@ -161,6 +163,11 @@ static int64_t cuda_workspace(const Device *device, const Graph *graph, const No
     return gpu_workspace(&cuda_device(device)->gpu, graph, node);
 }
 
+static GpuLimits *cuda_gpu_limits(Device *device)
+{
+    return &cuda_device(device)->gpu;
+}
+
 const Backend backend_cuda = {
     .name = "cuda",
     .partial = true,
@@ -179,4 +186,5 @@ const Backend backend_cuda = {
     .program_run = cuda_program_run,
     .program_run_nodes = cuda_program_run_nodes,
     .program_commands = cuda_program_commands,
+    .gpu_limits = cuda_gpu_limits,
 };

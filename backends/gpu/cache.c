@@ -148,6 +148,15 @@ bool gpu_cache_load(const GpuCache *cache, const char *name, void **data, size_t
     return loaded;
 }
 
+bool gpu_cache_has(const GpuCache *cache, const char *name)
+{
+    struct stat info;
+    char *path = cache->folder ? file_path(cache, name) : NULL;
+    bool has = path && lstat(path, &info) == 0;
+    free(path);
+    return has;
+}
+
 void gpu_cache_forget(const GpuCache *cache, const char *name)
 {
     char *path = cache->folder ? file_path(cache, name) : NULL;

@@ -30,6 +30,8 @@ void gpu_cache_close(GpuCache *cache);
 
 /* The content stored last under this name: *data, *size bytes, freed by the caller. False: none. */
 bool gpu_cache_load(const GpuCache *cache, const char *name, void **data, size_t *size);
+/* Is there a file under this name, whether or not it can be used? */
+bool gpu_cache_has(const GpuCache *cache, const char *name);
 void gpu_cache_store(const GpuCache *cache, const char *name, const void *data, size_t size);
 /* For content that turned out to be of no use. */
 void gpu_cache_forget(const GpuCache *cache, const char *name);

@@ -14,6 +14,7 @@
 #define BACKENDS_GPU_GPU_H
 
 #include "backends/backend.h"
+#include "backends/gpu/tuning.h"
 
 /* The kernels' entry lines, as KERNEL_ENTRY(CAPITALS, name, threads, buffers, scalars), copied from
  * the files in shaders/ by the build. */
@@ -82,13 +83,15 @@ typedef struct GpuList {
     CommandList commands;
 } GpuList;
 
-/* What a device allows, for lowering. Part of the device: the same for every call. */
-typedef struct GpuLimits {
+/* What a device allows, and how it does products best, for lowering. Part of the device: the same
+ * for every call. */
+struct GpuLimits {
     int64_t groups[3];       /* largest counts */
     int64_t transform_bytes; /* largest Transform.data; 0: no transforms on this device */
     int64_t busy_groups;     /* groups that keep the device busy, ≥ 1 */
     int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
-} GpuLimits;
+    GpuTuning tuning;        /* empty: by the rules */
+};
 
 /* For Backend.supports and Backend.workspace. */
 bool gpu_supports(const GpuLimits *limits, const Graph *graph, const Node *node, const char **why);

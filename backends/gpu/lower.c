@@ -258,6 +258,14 @@ int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *n
     return l.workspace;
 }
 
+void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
+                  GpuProductVisit visit, void *context)
+{
+    Lowering l = {
+        .graph = graph, .node = node, .limits = limits, .visit = visit, .visit_context = context};
+    if (ops[node->op]) lower_node(&l);
+}
+
 wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list)
 {
     for (int n = 0; n < plan->graph->n_nodes; n++) {

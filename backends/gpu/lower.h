@@ -18,6 +18,8 @@ typedef struct Lowering {
     int64_t workspace;   /* the most they have been */
     const char *refusal; /* why the node cannot run, or NULL */
     wf_status status;
+    GpuProductVisit visit; /* NULL: nobody asks for products */
+    void *visit_context;
 } Lowering;
 
 typedef void (*LowerOp)(Lowering *lowering);
@@ -92,7 +94,10 @@ void lower_multiply(Lowering *lowering, const ProductParams *product, const Prod
 /* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
 bool lower_suits_few_rows(const ProductParams *product);
 void lower_product_few(Lowering *lowering, const ProductParams *product,
-                       const ProductPlaces *places, uint32_t accumulate);
+                       const ProductPlaces *places, uint32_t accumulate, int64_t splits);
+/* How many splits it takes: those asked for (0: what suits the device), less where some would be
+ * empty. Of as many as it answers it answers as many. */
+int64_t lower_few_splits(const GpuLimits *limits, const ProductParams *product, int64_t splits);
 
 /* The ops (lower_*.c). */
 void lower_fill(Lowering *lowering);

@@ -1,55 +1,165 @@
 /* Lowering of the product: which tile, and how many splits of the inner axis. A function of shape
- * and device only. */
+ * and device, its stored tuning included, only. */
 #include "backends/gpu/lower.h"
 
 typedef struct Tile {
-    KernelId kernel;
+    KernelId kernel, wide; /* the same where operands are aligned */
     int64_t rows, cols, depth;
 } Tile;
 
-/* The largest tile that still gives the device enough of them; thin ones for thin results. */
-static Tile choose_tile(const GpuLimits *limits, const ProductParams *p, int64_t results)
+static const Tile tiles[TILE_COUNT] = {
+    [TILE_1X4] = {KERNEL_PRODUCT_1X4, KERNEL_PRODUCT_1X4, 16, 64, 16},
+    [TILE_4X1] = {KERNEL_PRODUCT_4X1, KERNEL_PRODUCT_4X1, 64, 16, 16},
+    [TILE_4X4] = {KERNEL_PRODUCT_4X4, KERNEL_PRODUCT_4X4, 64, 64, 16},
+    [TILE_4X8] = {KERNEL_PRODUCT_4X8, KERNEL_PRODUCT_4X8, 64, 128, 16},
+    [TILE_8X4] = {KERNEL_PRODUCT_8X4, KERNEL_PRODUCT_8X4, 128, 64, 16},
+    [TILE_8X8] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8, 128, 128, 8},
+    [TILE_4X4_WIDE] = {KERNEL_PRODUCT_4X4, KERNEL_PRODUCT_4X4_WIDE, 64, 64, 16},
+    [TILE_4X8_WIDE] = {KERNEL_PRODUCT_4X8, KERNEL_PRODUCT_4X8_WIDE, 64, 128, 16},
+    [TILE_8X4_WIDE] = {KERNEL_PRODUCT_8X4, KERNEL_PRODUCT_8X4_WIDE, 128, 64, 16},
+    [TILE_8X8_WIDE] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8_WIDE, 128, 128, 8},
+    [TILE_8X8_DEEP] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8_DEEP, 128, 128, 16},
+};
+
+/* ---- what to do ---- */
+
+static int64_t results_of(const ProductParams *p)
 {
-    static const Tile large = {KERNEL_PRODUCT_8X8, 128, 128, 8};
-    static const Tile square = {KERNEL_PRODUCT_4X4, 64, 64, 16};
-    static const Tile wide = {KERNEL_PRODUCT_1X4, 16, 64, 16};
-    static const Tile tall = {KERNEL_PRODUCT_4X1, 64, 16, 16};
-    if (p->rows <= 16) return wide;
-    if (p->cols <= 16) return tall;
-    int64_t tiles = ceil_div(p->rows, 128) * ceil_div(p->cols, 128) * results;
+    return p->sum_batch ? 1 : p->batch;
+}
+
+static int64_t tiles_of(const Tile *tile, const ProductParams *p)
+{
+    return ceil_div(p->cols, tile->cols) * ceil_div(p->rows, tile->rows) * results_of(p);
+}
+
+static int64_t blocks_of(const Tile *tile, const ProductParams *p)
+{
+    return ceil_div(p->inner, tile->depth) * (p->sum_batch ? p->batch : 1);
+}
+
+/* The largest tile that still gives the device enough of them; thin ones for thin results. */
+static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p)
+{
+    if (lower_suits_few_rows(p)) return TILE_FEW;
+    if (p->rows <= 16) return TILE_1X4;
+    if (p->cols <= 16) return TILE_4X1;
     bool fits = p->rows % 128 == 0 || p->rows >= 512;
     fits = fits && (p->cols % 128 == 0 || p->cols >= 512);
-    return fits && tiles >= limits->busy_groups ? large : square;
+    fits = fits && tiles_of(&tiles[TILE_8X8], p) >= limits->busy_groups;
+    return fits ? TILE_8X8 : TILE_4X4;
 }
 
 /* A long inner axis is cut where the tiles alone would leave the device idle. */
-static int64_t choose_splits(const GpuLimits *limits, int64_t tiles, int64_t blocks)
+static int64_t rule_splits(const GpuLimits *limits, const Tile *tile, const ProductParams *p)
 {
-    int64_t wanted = ceil_div(limits->busy_groups, tiles);
-    int64_t splits = int64_max(int64_min(int64_min(wanted, blocks / 8), 64), 1);
-    return ceil_div(blocks, ceil_div(blocks, splits)); /* none empty */
+    int64_t wanted = ceil_div(limits->busy_groups, tiles_of(tile, p));
+    return int64_min(int64_min(wanted, blocks_of(tile, p) / 8), PRODUCT_MOST_SPLITS);
+}
+
+/* So many that none is empty. */
+static int64_t whole_splits(const Tile *tile, const ProductParams *p, int64_t splits)
+{
+    int64_t blocks = blocks_of(tile, p);
+    splits = int64_max(1, int64_min(splits, blocks));
+    return ceil_div(blocks, ceil_div(blocks, splits));
+}
+
+/* A choice made for one shape of a class may be beyond the device for another. */
+static bool can_run(const GpuLimits *limits, const ProductParams *p, ProductChoice choice)
+{
+    if (choice.tile == TILE_FEW) return lower_suits_few_rows(p);
+    const Tile *tile = &tiles[choice.tile];
+    int64_t results = results_of(p) * choice.splits;
+    bool allowed = ceil_div(p->cols, tile->cols) <= limits->groups[0] &&
+                   ceil_div(p->rows, tile->rows) <= limits->groups[1] &&
+                   results <= limits->groups[2];
+    return allowed && (choice.splits == 1 || results * p->rows * p->cols <= INT32_MAX);
+}
+
+ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p,
+                                 ProductChoice choice)
+{
+    if (choice.tile == TILE_RULE) choice = (ProductChoice){(uint8_t)rule_tile(limits, p), 0};
+    if (choice.tile == TILE_FEW) {
+        choice.splits = (uint8_t)lower_few_splits(limits, p, choice.splits);
+        return choice;
+    }
+    const Tile *tile = &tiles[choice.tile];
+    int64_t splits = choice.splits ? choice.splits : rule_splits(limits, tile, p);
+    choice.splits = (uint8_t)whole_splits(tile, p, splits);
+    return choice;
+}
+
+static ProductChoice choose(const GpuLimits *limits, const ProductParams *p)
+{
+    ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p);
+    if (tuned.tile != TILE_RULE && (tuned.tile != TILE_FEW || lower_suits_few_rows(p))) {
+        tuned = gpu_product_choice(limits, p, tuned);
+        if (can_run(limits, p, tuned)) return tuned;
+    }
+    return gpu_product_choice(limits, p, (ProductChoice){0});
+}
+
+static bool tried(const ProductChoice *list, int count, ProductChoice choice)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i].tile == choice.tile && list[i].splits == choice.splits) return true;
+    return false;
+}
+
+int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, ProductChoice *out)
+{
+    int count = 0;
+    out[count++] = gpu_product_choice(limits, p, (ProductChoice){0});
+    for (int t = TILE_RULE + 1; t < TILE_COUNT; t++) {
+        if (t == TILE_FEW ? !lower_suits_few_rows(p) : p->rows * 4 <= tiles[t].rows) continue;
+        if (t != TILE_FEW && p->cols * 4 <= tiles[t].cols) continue;
+        int64_t groups = t == TILE_FEW ? 1 : tiles_of(&tiles[t], p);
+        for (int splits = 1; splits <= PRODUCT_MOST_SPLITS; splits *= 2) {
+            if (splits > 1 && groups * splits > 8 * limits->busy_groups) break;
+            ProductChoice choice = {(uint8_t)t, (uint8_t)splits};
+            choice = gpu_product_choice(limits, p, choice);
+            if (choice.splits < splits) break; /* the inner axis is too short */
+            if (can_run(limits, p, choice) && !tried(out, count, choice)) out[count++] = choice;
+        }
+    }
+    return count;
+}
+
+/* ---- doing it ---- */
+
+/* Can an operand be read in fours along its contiguous axis, of `along` elements? */
+static bool in_fours(Place place, int64_t along, int64_t ld, int64_t stride)
+{
+    return place.offset % 16 == 0 && along % 4 == 0 && ld % 4 == 0 && stride % 4 == 0;
 }
 
 void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *places,
                     uint32_t accumulate)
 {
-    if (lower_suits_few_rows(p)) {
-        lower_product_few(l, p, places, accumulate);
+    if (l->visit) l->visit(l->visit_context, p);
+    ProductChoice choice = choose(l->limits, p);
+    if (choice.tile == TILE_FEW) {
+        lower_product_few(l, p, places, accumulate, choice.splits);
         return;
     }
-    int64_t items = p->sum_batch ? p->batch : 1, results = p->sum_batch ? 1 : p->batch;
-    Tile tile = choose_tile(l->limits, p, results);
-    int64_t tiles_x = ceil_div(p->cols, tile.cols), tiles_y = ceil_div(p->rows, tile.rows);
-    int64_t blocks = ceil_div(p->inner, tile.depth) * items;
-    int64_t splits = choose_splits(l->limits, tiles_x * tiles_y * results, blocks);
+    const Tile *tile = &tiles[choice.tile];
+    int64_t items = p->sum_batch ? p->batch : 1, results = results_of(p), splits = choice.splits;
+    int64_t tiles_x = ceil_div(p->cols, tile->cols), tiles_y = ceil_div(p->rows, tile->rows);
+    bool wide = tile->wide != tile->kernel &&
+                in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
+                in_fours(places->b, p->trans_b ? p->inner : p->cols, p->ld_b, p->stride_b);
 
     uint32_t has_bias = places->bias.size > 0;
     bool direct = splits == 1, to_real = places->to_real;
     int64_t size = p->rows * p->cols;
     const Place none = {0}, c = to_real ? none : places->c, real = to_real ? places->c : none;
+    Place a = places->a, b = places->b;
     Place partial = direct ? none : lower_scratch(l, 4 * results * splits * size);
-    lower_dispatch(l, tile.kernel, GROUPS(tiles_x, tiles_y, results * splits),
-                   BUFFERS(places->a, places->b, direct ? places->bias : none, direct ? c : none,
+    lower_dispatch(l, wide ? tile->wide : tile->kernel, GROUPS(tiles_x, tiles_y, results * splits),
+                   BUFFERS(wide ? none : a, wide ? a : none, wide ? none : b, wide ? b : none,
+                           direct ? places->bias : none, direct ? c : none,
                            direct ? real : partial),
                    SCALARS(product_4x4, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
                            .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,

@@ -127,6 +127,7 @@ static void device_describe(const Found *found, DeviceInfo *info)
     info->kind = device_kind(found->device, info->name);
     info->memory = (int64_t)PROPERTY(cl_ulong, found->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     describe_computing(found->device, info);
+    gpu_tuning_load(NULL, backend_opencl.name, info);
 }
 
 static wf_status opencl_list(DeviceInfo *infos, int capacity, int *count)
@@ -198,6 +199,7 @@ static wf_status device_start(OpenclDevice *device, const Found *found)
     device_describe(found, &device->base.info);
     device->base.limits = device_limits(device->id, &device->base.info);
     device->gpu = lowering_limits(device->id, &device->base.limits);
+    gpu_tuning_load(&device->gpu.tuning, backend_opencl.name, &device->base.info);
     TRY(check_groups(device));
 
     cl_int error;
@@ -238,6 +240,11 @@ static int64_t opencl_workspace(const Device *device, const Graph *graph, const 
     return gpu_workspace(&opencl_device(device)->gpu, graph, node);
 }
 
+static GpuLimits *opencl_gpu_limits(Device *device)
+{
+    return &opencl_device(device)->gpu;
+}
+
 const Backend backend_opencl = {
     .name = "opencl",
     .list = opencl_list,
@@ -255,4 +262,5 @@ const Backend backend_opencl = {
     .program_run = opencl_program_run,
     .program_run_nodes = opencl_program_run_nodes,
     .program_commands = opencl_program_commands,
+    .gpu_limits = opencl_gpu_limits,
 };

@@ -171,6 +171,7 @@ static void describe(VkPhysicalDevice physical, DeviceInfo *info)
     for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
         if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
             info->memory = int64_max(info->memory, (int64_t)memory.memoryHeaps[i].size);
+    gpu_tuning_load(NULL, backend_vulkan.name, info);
 }
 
 static wf_status vulkan_list(DeviceInfo *infos, int capacity, int *count)
@@ -354,6 +355,7 @@ static wf_status vulkan_open(int index, Device **out)
     device->physical = physical[index];
     describe(device->physical, &device->base.info);
     choose_limits(device);
+    gpu_tuning_load(&device->gpu.tuning, backend_vulkan.name, &device->base.info);
     TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(create_device(device), failed);
     TRY_GOTO(find_alignment(device), failed);
@@ -378,6 +380,11 @@ static int64_t vulkan_workspace(const Device *device, const Graph *graph, const 
     return gpu_workspace(&vulkan_device(device)->gpu, graph, node);
 }
 
+static GpuLimits *vulkan_gpu_limits(Device *device)
+{
+    return &vulkan_device(device)->gpu;
+}
+
 const Backend backend_vulkan = {
     .name = "vulkan",
     .list = vulkan_list,
@@ -395,4 +402,5 @@ const Backend backend_vulkan = {
     .program_run = vulkan_program_run,
     .program_run_nodes = vulkan_program_run_nodes,
     .program_commands = vulkan_program_commands,
+    .gpu_limits = vulkan_gpu_limits,
 };

@@ -39,6 +39,10 @@ typedef struct wf_device_info {
     bool half_arithmetic; /* and computed with */
     bool bfloat16;        /* computed with */
     bool matrix_units;    /* products of small matrices as one instruction */
+    /* What `wavefield tune` kept for it: results depend on it in rounding. */
+    int tuned;           /* classes of products; 0: none */
+    uint64_t tuning;     /* tells tunings apart; 0: none */
+    bool tuning_damaged; /* something is kept and cannot be used */
 } wf_device_info;
 
 /* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is

@@ -133,6 +133,10 @@ WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *s
 /* Where the training stood that a checkpoint (found as above) was written in. */
 WF_API wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress);
 
+/* The tuning (see wf_device_info) of the device that wrote a checkpoint (found as above). A run
+ * resumed under another one goes on with results that differ in rounding. */
+WF_API wf_status wf_checkpoint_tuning(const char *folder, uint64_t *tuning);
+
 /* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is
  * held out (its first token then only serves as context). Windows of `length` tokens (0:
  * max_seq_len) that do not overlap, `batch` (0: 8) at a time; every target is counted once.

@@ -83,6 +83,12 @@ const CheckCase check_cases[] = {
     ROW_WITH(CASE_TRANS_A | CASE_TRANS_B, PRODUCT, build_product, 4, 9, 132, 2),
     ROW_WITH(CASE_BIAS | CASE_GAPS, PRODUCT, build_product, 3, 37, 129, 2),
     ROW_WITH(CASE_TRANS_B | CASE_GAPS | CASE_ACCUMULATE, PRODUCT, build_product, 4, 37, 129, 2),
+    /* Aligned for reads of four elements, and no multiple of any tile. */
+    ROW(PRODUCT, build_product, 132, 68, 52, 2),
+    ROW_WITH(CASE_TRANS_A, PRODUCT, build_product, 68, 132, 52, 1),
+    ROW_WITH(CASE_TRANS_B | CASE_BIAS, PRODUCT, build_product, 132, 68, 52, 1),
+    ROW_WITH(CASE_TRANS_A | CASE_TRANS_B | CASE_ACCUMULATE, PRODUCT, build_product, 36, 132, 84, 1),
+    ROW_WITH(CASE_SUM_BATCH, PRODUCT, build_product, 20, 24, 12, 4),
     ROW_WITH(CASE_SUM_BATCH, PRODUCT, build_product, 19, 23, 11, 4),
     ROW_WITH(CASE_SUM_BATCH | CASE_ACCUMULATE, PRODUCT, build_product, 19, 23, 11, 4),
     ROW(COLUMN_SUM, build_column_sum, 1, 1, 1),

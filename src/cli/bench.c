@@ -208,7 +208,7 @@ static wf_status write_what_there_is(const BenchCommand *command, wf_status stat
 static wf_status bench(const BenchValues *v)
 {
     wf_device *device;
-    TRY(wf_device_open(v->device, &device));
+    TRY(device_open("bench", v->device, &device));
     BenchCommand command = {.values = v, .figures = json_array(), .rates = json_array()};
     wf_status status = write_what_there_is(&command, bench_on(device, &command));
     json_decref(command.figures);

@@ -59,7 +59,7 @@ static wf_status check_one(CheckCommand *command, const char *name)
     wf_device *device;
     wf_device_info info;
     double start = clock_seconds();
-    TRY(wf_device_open(name, &device));
+    TRY(device_open("check", name, &device));
     wf_device_describe(device, &info);
     CheckedDevice *line = &record->devices[record->count - 1];
     snprintf(line->id, sizeof line->id, "%s", info.id);

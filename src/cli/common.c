@@ -16,6 +16,19 @@ int finish(const char *command, wf_status status)
     return EXIT_FAILURE;
 }
 
+wf_status device_open(const char *command, const char *name, wf_device **out)
+{
+    wf_device_info info;
+    TRY(wf_device_open(name, out));
+    wf_device_describe(*out, &info);
+    if (info.tuning_damaged)
+        fprintf(stderr,
+                "wavefield %s: warning: the tuning kept for %s is damaged and not used; wavefield "
+                "tune makes a new one\n",
+                command, info.id);
+    return WF_OK;
+}
+
 wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out)
 {
     TRY(wf_config_create(preset_or_file, out));

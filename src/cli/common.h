@@ -9,7 +9,8 @@
 #include "wavefield/model.h"
 
 extern const Subcommand command_devices, command_info, command_train, command_eval,
-    command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot;
+    command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot,
+    command_tune;
 
 /* All of them, NULL-terminated, in the order of help (commands.c). */
 extern const Subcommand *const commands[];
@@ -41,6 +42,9 @@ extern const Subcommand *const commands[];
 
 /* The exit status for a status; of a failure, prints the message first. */
 int finish(const char *command, wf_status status);
+
+/* wf_device_open(); prints a warning where the device's tuning cannot be used. */
+wf_status device_open(const char *command, const char *name, wf_device **out);
 
 /* A preset or file, with its changes. */
 wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out);

@@ -61,6 +61,13 @@ static void print_computing(const wf_device_info *info)
     if (info->subgroup_size > 0) printf("subgroups of %d, ", info->subgroup_size);
     printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
            info->matrix_units ? "" : "no ");
+    if (info->tuning_damaged)
+        printf("%37sdamaged tuning, not used: wavefield tune makes a new one\n", "");
+    else if (info->tuned)
+        printf("%37stuned for %d classes of products (%016llx)\n", "", info->tuned,
+               (unsigned long long)info->tuning);
+    else if (info->kind != WF_DEVICE_SOFTWARE)
+        printf("%37snot tuned: wavefield tune --device %s\n", "", info->id);
 }
 
 static void print_device(const wf_device_info *info)
@@ -72,11 +79,12 @@ static void print_device(const wf_device_info *info)
 
 static json_t *device_json(const wf_device_info *info)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b}", "id", info->id, "kind",
-                     kind_name(info->kind), "name", info->name, "driver", info->driver, "memory",
-                     (json_int_t)info->memory, "subgroup_size", info->subgroup_size, "half_storage",
-                     info->half_storage, "half_arithmetic", info->half_arithmetic, "bfloat16",
-                     info->bfloat16, "matrix_units", info->matrix_units);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b, s:i, s:b}", "id", info->id,
+                     "kind", kind_name(info->kind), "name", info->name, "driver", info->driver,
+                     "memory", (json_int_t)info->memory, "subgroup_size", info->subgroup_size,
+                     "half_storage", info->half_storage, "half_arithmetic", info->half_arithmetic,
+                     "bfloat16", info->bfloat16, "matrix_units", info->matrix_units, "tuned",
+                     info->tuned, "tuning_damaged", info->tuning_damaged);
 }
 
 static wf_status write_json(const char *path, const Devices *found, const char *id,

@@ -62,7 +62,7 @@ static wf_status evaluate(const EvalValues *v)
 {
     wf_device *device;
     wf_model *model = NULL;
-    TRY(wf_device_open(v->device, &device));
+    TRY(device_open("eval", v->device, &device));
     wf_status status = model_open(device, v->model, v->precision, &model);
     if (!status) status = evaluate_model(model, v);
     wf_model_destroy(model);

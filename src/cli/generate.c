@@ -45,7 +45,7 @@ static wf_status generate(const GenerateValues *v)
 {
     wf_device *device;
     wf_model *model = NULL;
-    TRY(wf_device_open(v->device, &device));
+    TRY(device_open("generate", v->device, &device));
     wf_status status = model_open(device, v->model, v->precision, &model);
     if (!status && !wf_model_tokenizer(model))
         status = fail(WF_ERROR_FORMAT,

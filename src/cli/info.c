@@ -145,7 +145,7 @@ static wf_status info(const InfoValues *v)
     TRY(v->config ? config_open(v->config, &v->set, &config)
                   : folder_config(v->model, &v->set, &config));
     wf_status status = check_but_for_leaks(config);
-    if (!status) status = wf_device_open(v->device, &device);
+    if (!status) status = device_open("info", v->device, &device);
     if (!status) status = print_config(device, config, v);
     wf_device_close(device);
     wf_config_destroy(config);

@@ -103,7 +103,7 @@ static wf_status logits(const LogitsValues *v)
     wf_device *device = NULL;
     wf_model *model = NULL;
     wf_status status = tokens_read(v, &tokens);
-    if (!status) status = wf_device_open(v->device, &device);
+    if (!status) status = device_open("logits", v->device, &device);
     if (!status) status = model_open(device, v->model, v->precision, &model);
     if (!status) status = compute(model, v, &tokens);
     wf_model_destroy(model);

@@ -166,12 +166,29 @@ static wf_status begin_new(TrainRun *run)
     return create_model(run);
 }
 
+/* Says where the run cannot go on to the bit. */
+static wf_status compare_tuning(const TrainRun *run, const char *checkpoint)
+{
+    uint64_t before;
+    wf_device_info device;
+    TRY(wf_checkpoint_tuning(checkpoint, &before));
+    wf_device_describe(run->device, &device);
+    if (before != device.tuning)
+        fprintf(stderr,
+                "wavefield train: warning: %s was written %s, and %s is %s: from here on results "
+                "differ in rounding from those of an unbroken run\n",
+                checkpoint, before ? "under another tuning of products" : "on an untuned device",
+                device.id, device.tuning ? "tuned" : "not");
+    return WF_OK;
+}
+
 static wf_status begin_resumed(TrainRun *run)
 {
     char newest[4096];
     TRY(wf_checkpoint_latest(run->values->out, newest, sizeof newest));
     TRY(wf_checkpoint_settings(newest, &run->settings));
     apply_options(run->values, &run->settings);
+    TRY(compare_tuning(run, newest));
     return wf_model_load(run->device, newest, &run->model);
 }
 
@@ -196,7 +213,7 @@ static wf_status begin(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_progress progress;
-    TRY(wf_device_open(v->device, &run->device));
+    TRY(device_open("train", v->device, &run->device));
     TRY(v->resume ? begin_resumed(run) : begin_new(run));
     wf_status status = open_data(run);
     if (status == WF_ERROR_FORMAT && v->resume)

@@ -47,6 +47,7 @@ static wf_status write_files(const wf_trainer *trainer, const char *folder,
         .loss_scale = trainer->loss_scale,
         .cursor = trainer->batches->cursor,
         .fingerprint = trainer->data->fingerprint,
+        .tuning = trainer->model->device->info.tuning,
     };
     TRY(wf_model_save(trainer->model, folder));
     TRY(sequences_save(paths->optimizer, &trainer->model->parameters, moments, 2));
@@ -187,5 +188,13 @@ wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress)
     TrainingState state;
     TRY(load_state(folder, &state));
     *progress = state.progress;
+    return WF_OK;
+}
+
+wf_status wf_checkpoint_tuning(const char *folder, uint64_t *tuning)
+{
+    TrainingState state;
+    TRY(load_state(folder, &state));
+    *tuning = state.tuning;
     return WF_OK;
 }

@@ -24,17 +24,19 @@ static wf_status out_of_memory(const char *path)
 
 static json_t *state_to_json(const TrainingState *state)
 {
-    char fingerprint[32];
+    char fingerprint[32], tuning[32];
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, state->fingerprint);
+    snprintf(tuning, sizeof tuning, "%016" PRIx64, state->tuning);
     const wf_progress *progress = &state->progress;
     return json_pack(
-        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:o}", "format",
-        FORMAT, "step", (json_int_t)progress->step, "tokens", (json_int_t)progress->tokens,
-        "evaluated", (json_int_t)progress->evaluated, "best", "loss", progress->best_loss, "step",
-        (json_int_t)progress->best_step, "since", (json_int_t)progress->since_best, "loss_scale",
-        "scale", state->loss_scale.scale, "good", (json_int_t)state->loss_scale.good, "data",
-        "fingerprint", fingerprint, "epoch", (json_int_t)state->cursor.epoch, "position",
-        (json_int_t)state->cursor.position, "settings", settings_to_json(&state->settings));
+        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:s, s:o}",
+        "format", FORMAT, "step", (json_int_t)progress->step, "tokens",
+        (json_int_t)progress->tokens, "evaluated", (json_int_t)progress->evaluated, "best", "loss",
+        progress->best_loss, "step", (json_int_t)progress->best_step, "since",
+        (json_int_t)progress->since_best, "loss_scale", "scale", state->loss_scale.scale, "good",
+        (json_int_t)state->loss_scale.good, "data", "fingerprint", fingerprint, "epoch",
+        (json_int_t)state->cursor.epoch, "position", (json_int_t)state->cursor.position, "tuning",
+        tuning, "settings", settings_to_json(&state->settings));
 }
 
 wf_status state_save(const TrainingState *state, const char *path)
@@ -97,12 +99,25 @@ static wf_status read_loss_scale(const json_t *object, const char *path, Trainin
     return read_count(object, "good", path, &state->loss_scale.good);
 }
 
+static wf_status read_hash(const json_t *value, const char *key, const char *path, uint64_t *out)
+{
+    const char *text = json_string_value(value);
+    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        return fail(WF_ERROR_FORMAT, "%s: %s: expected 16 hexadecimal digits", path, key);
+    *out = strtoull(text, NULL, 16);
+    return WF_OK;
+}
+
+/* Earlier versions wrote none. */
+static wf_status read_tuning(const json_t *value, const char *path, TrainingState *state)
+{
+    return value ? read_hash(value, "tuning", path, &state->tuning) : WF_OK;
+}
+
 static wf_status read_data(const json_t *data, const char *path, TrainingState *state)
 {
-    const char *text = json_string_value(json_object_get(data, "fingerprint"));
-    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
-        return fail(WF_ERROR_FORMAT, "%s: data: fingerprint: expected 16 hexadecimal digits", path);
-    state->fingerprint = strtoull(text, NULL, 16);
+    TRY(read_hash(json_object_get(data, "fingerprint"), "data: fingerprint", path,
+                  &state->fingerprint));
     TRY(read_count(data, "epoch", path, &state->cursor.epoch));
     return read_count(data, "position", path, &state->cursor.position);
 }
@@ -131,6 +146,7 @@ static wf_status state_from_json(const json_t *object, const char *path, Trainin
     TRY(read_best(json_object_get(object, "best"), path, &state->progress));
     TRY(check_steps(&state->progress, path));
     TRY(read_data(json_object_get(object, "data"), path, state));
+    TRY(read_tuning(json_object_get(object, "tuning"), path, state));
     TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));
     TRY(read_loss_scale(json_object_get(object, "loss_scale"), path, state));
     state->progress.steps = state->settings.steps;

@@ -12,6 +12,7 @@ typedef struct TrainingState {
     LossScale loss_scale; /* of training in f16 */
     BatchCursor cursor;
     uint64_t fingerprint; /* of the data */
+    uint64_t tuning;      /* of the device's products; 0: none */
 } TrainingState;
 
 wf_status state_save(const TrainingState *state, const char *path);
