@@ -36,11 +36,11 @@ static wf_status check_keys(const json_t *object, const char *where, const char 
     json_object_foreach((json_t *)object, key, value)
     {
         size_t length = strlen(key);
-        const char *at = known;
-        while ((at = strstr(at, key)) &&
+        const char *at = length ? known : NULL; /* an empty key is nowhere */
+        while (at && (at = strstr(at, key)) &&
                !((at == known || at[-1] == ' ') && (at[length] == ' ' || at[length] == 0)))
-            at += length ? length : 1;
-        if (!at || !length) return refuse(where, key, value);
+            at += length;
+        if (!at) return refuse(where, key, value);
     }
     return WF_OK;
 }
