@@ -16,6 +16,7 @@ char output[1 << 18];
 int folder_set_up(void **state)
 {
     (void)state;
+    strcpy(folder, "/tmp/wavefield-test-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Made by folder_set_up(), removed with all it holds by folder_tear_down(): a group's fixtures. */
+/* Made by folder_set_up(), removed with all it holds by folder_tear_down(): fixtures of a
+ * group, or of single tests. */
 extern char folder[];
 int folder_set_up(void **state);
 int folder_tear_down(void **state);

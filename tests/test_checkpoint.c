@@ -4,6 +4,7 @@
 #include "tensor/safetensors.h"
 #include "train/checkpoint.h"
 
+#include "tests/scratch.h"
 #include "tests/train_fixture.h"
 
 #include <signal.h>
@@ -27,30 +28,6 @@ static Fixture open_fixture(void)
 
 /* ---- a folder for each test ---- */
 
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/wavefield-test-checkpoint-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
-}
-
-static const char *path_in(const char *name, char *text, size_t size)
-{
-    snprintf(text, size, "%s/%s", folder, name);
-    return text;
-}
-#define PATH(name) path_in((name), (char[192]){0}, 192)
-
 /* The names in the folder, one after the other, are exactly these. */
 static void assert_names(const char *expected)
 {
@@ -69,7 +46,7 @@ static void assert_latest(const char *name)
 {
     char path[192];
     must(wf_checkpoint_latest(folder, path, sizeof path));
-    assert_string_equal(path, PATH(name));
+    assert_string_equal(path, IN_FOLDER(name));
 }
 
 static void steps(Fixture *f, int n)
@@ -96,8 +73,8 @@ static void keeps_the_newest(void **state)
     must(wf_trainer_save(f.trainer, folder, 0));
     assert_names("step-00000002 step-00000003 step-00000004 ");
     assert_latest("step-00000004");
-    must(wf_checkpoint_latest(PATH("step-00000002"), path, sizeof path));
-    assert_string_equal(path, PATH("step-00000002"));
+    must(wf_checkpoint_latest(IN_FOLDER("step-00000002"), path, sizeof path));
+    assert_string_equal(path, IN_FOLDER("step-00000002"));
     assert_int_equal(wf_checkpoint_latest(folder, path, 5), WF_ERROR_ARGUMENT);
     fixture_close(&f);
 }
@@ -107,9 +84,9 @@ static void keeps_what_others_put_there(void **state)
     (void)state;
     Fixture f = open_fixture();
     must(wf_trainer_save(f.trainer, folder, 1));
-    must(file_write_atomic(PATH("step-00000000/notes.txt"), "keep", 4));
-    must(file_write_atomic(PATH("metrics.jsonl"), "{}", 2));
-    must(folder_make(PATH("step-7")));
+    must(file_write_atomic(IN_FOLDER("step-00000000/notes.txt"), "keep", 4));
+    must(file_write_atomic(IN_FOLDER("metrics.jsonl"), "{}", 2));
+    must(folder_make(IN_FOLDER("step-7")));
     for (int i = 0; i < 2; i++) {
         steps(&f, 1);
         must(wf_trainer_save(f.trainer, folder, 1));
@@ -126,17 +103,17 @@ static void replaces_what_others_put_files_into(void **state)
     Fixture f = open_fixture();
     for (int i = 1; i <= 3; i++) {
         must(wf_trainer_save_best(f.trainer, folder));
-        must(file_write_atomic(PATH("best/notes.txt"), "keep", 4));
+        must(file_write_atomic(IN_FOLDER("best/notes.txt"), "keep", 4));
         steps(&f, 1);
     }
     must(wf_trainer_save_best(f.trainer, folder));
     assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
-    assert_true(file_exists(PATH("best.kept-1/notes.txt")));
-    assert_true(file_exists(PATH("best.kept-1/model.safetensors")));
+    assert_true(file_exists(IN_FOLDER("best.kept-1/notes.txt")));
+    assert_true(file_exists(IN_FOLDER("best.kept-1/model.safetensors")));
     assert_latest("best");
 
     /* What stands in the way since before. */
-    must(file_rename(PATH("best.kept-2"), PATH("best.replaced")));
+    must(file_rename(IN_FOLDER("best.kept-2"), IN_FOLDER("best.replaced")));
     must(wf_trainer_save_best(f.trainer, folder));
     assert_names("best best.kept-1 best.kept-2 best.kept-3 ");
     fixture_close(&f);
@@ -149,9 +126,9 @@ static void finds_what_is_whole(void **state)
     Fixture f = open_fixture();
     steps(&f, 1);
     must(wf_trainer_save(f.trainer, folder, 0));
-    must(folder_make(PATH("step-00000009")));
-    must(file_write_atomic(PATH("step-00000010"), "x", 1));
-    must(folder_make(PATH("step-00000011.replaced")));
+    must(folder_make(IN_FOLDER("step-00000009")));
+    must(file_write_atomic(IN_FOLDER("step-00000010"), "x", 1));
+    must(folder_make(IN_FOLDER("step-00000011.replaced")));
     assert_latest("step-00000001");
     must(wf_trainer_resume(f.trainer, folder));
     fixture_close(&f);
@@ -163,13 +140,13 @@ static void keeps_linked_checkpoints(void **state)
     (void)state;
     Fixture f = open_fixture();
     must(wf_trainer_save(f.trainer, folder, 1));
-    must(file_rename(PATH("step-00000000"), PATH("elsewhere")));
-    assert_int_equal(symlink("elsewhere", PATH("step-00000000")), 0);
+    must(file_rename(IN_FOLDER("step-00000000"), IN_FOLDER("elsewhere")));
+    assert_int_equal(symlink("elsewhere", IN_FOLDER("step-00000000")), 0);
     steps(&f, 1);
     must(wf_trainer_save(f.trainer, folder, 1));
     assert_names("elsewhere step-00000000 step-00000001 ");
-    assert_true(file_exists(PATH("elsewhere/state.json")));
-    assert_int_equal(unlink(PATH("step-00000000")), 0);
+    assert_true(file_exists(IN_FOLDER("elsewhere/state.json")));
+    assert_int_equal(unlink(IN_FOLDER("step-00000000")), 0);
     fixture_close(&f);
 }
 
@@ -180,19 +157,19 @@ static void ignores_and_removes_leftovers(void **state)
     Fixture f = open_fixture();
     steps(&f, 1);
     must(wf_trainer_save(f.trainer, folder, 0));
-    must(folder_make(PATH("step-00000009.partial")));
-    must(file_write_atomic(PATH("step-00000009.partial/config.json"), "{", 1));
-    must(file_write_atomic(PATH("step-00000009.partial/model.safetensors.part"), "x", 1));
-    must(folder_make(PATH("step-00000008.removed")));
-    must(file_write_atomic(PATH("step-00000008.removed/state.json"), "{}", 2));
+    must(folder_make(IN_FOLDER("step-00000009.partial")));
+    must(file_write_atomic(IN_FOLDER("step-00000009.partial/config.json"), "{", 1));
+    must(file_write_atomic(IN_FOLDER("step-00000009.partial/model.safetensors.part"), "x", 1));
+    must(folder_make(IN_FOLDER("step-00000008.removed")));
+    must(file_write_atomic(IN_FOLDER("step-00000008.removed/state.json"), "{}", 2));
     assert_latest("step-00000001");
     steps(&f, 1);
     must(wf_trainer_save(f.trainer, folder, 0));
     assert_names("step-00000001 step-00000002 ");
 
     /* One that was to be replaced counts until its successor stands. */
-    must(file_rename(PATH("step-00000002"), PATH("step-00000002.replaced")));
-    must(folder_make(PATH("step-00000002.partial")));
+    must(file_rename(IN_FOLDER("step-00000002"), IN_FOLDER("step-00000002.replaced")));
+    must(folder_make(IN_FOLDER("step-00000002.partial")));
     assert_latest("step-00000002.replaced");
     must(wf_trainer_resume(f.trainer, folder));
     must(wf_trainer_save(f.trainer, folder, 0));
@@ -226,7 +203,7 @@ static void the_best_stays(void **state)
     }
     assert_names("best step-00000003 ");
     assert_latest("step-00000003");
-    must(wf_checkpoint_progress(PATH("best"), &progress));
+    must(wf_checkpoint_progress(IN_FOLDER("best"), &progress));
     assert_int_equal(progress.step, 1);
     assert_int_equal(progress.best_step, 1);
     assert_true(progress.best_loss == e.loss);
@@ -252,23 +229,23 @@ static void the_best_is_replaced_whole(void **state)
     Fixture f = open_fixture();
     steps(&f, 1);
     must(wf_trainer_save_best(f.trainer, folder));
-    must(file_rename(PATH("best"), PATH("best.replaced")));
-    must(folder_make(PATH("best.partial")));
+    must(file_rename(IN_FOLDER("best"), IN_FOLDER("best.replaced")));
+    must(folder_make(IN_FOLDER("best.partial")));
     assert_latest("best.replaced");
-    must(wf_checkpoint_latest(PATH("best"), path, sizeof path));
-    assert_string_equal(path, PATH("best.replaced"));
+    must(wf_checkpoint_latest(IN_FOLDER("best"), path, sizeof path));
+    assert_string_equal(path, IN_FOLDER("best.replaced"));
     must(wf_trainer_save(f.trainer, folder, 1)); /* gives back the name its successor never took */
     assert_names("best step-00000001 ");
     must(wf_trainer_save_best(f.trainer, folder));
     assert_names("best step-00000001 ");
 
     /* What was being replaced no longer counts beside its successor, whatever its step. */
-    must(wf_trainer_save(f.trainer, PATH("other"), 1));
+    must(wf_trainer_save(f.trainer, IN_FOLDER("other"), 1));
     steps(&f, 1);
-    must(wf_trainer_save_best(f.trainer, PATH("other")));
-    must(file_rename(PATH("other/best"), PATH("best.replaced")));
+    must(wf_trainer_save_best(f.trainer, IN_FOLDER("other")));
+    must(file_rename(IN_FOLDER("other/best"), IN_FOLDER("best.replaced")));
     assert_latest("step-00000001");
-    must(file_write_atomic(PATH("best/state.json"), "{}", 2));
+    must(file_write_atomic(IN_FOLDER("best/state.json"), "{}", 2));
     assert_latest("step-00000001"); /* nor one that cannot be read */
     fixture_close(&f);
 }
@@ -354,7 +331,7 @@ static void full_disk_leaves_the_previous(void **state)
     signal(SIGXFSZ, SIG_IGN);
     steps(&f, 2);
     must(wf_trainer_save(f.trainer, folder, 1));
-    assert_int_equal(stat(PATH("step-00000002/model.safetensors"), &model), 0);
+    assert_int_equal(stat(IN_FOLDER("step-00000002/model.safetensors"), &model), 0);
     steps(&f, 1);
     /* No room for the parameters; then for them, but not for the moments; then for nothing. */
     const rlim_t limits[] = {(rlim_t)model.st_size / 2, (rlim_t)model.st_size + 64, 0};
@@ -400,7 +377,7 @@ static void refuse(const wf_trainer_params *params, Spoil spoil, wf_status expec
     fixture_close(&untouched);
 }
 
-#define AT_1(name) PATH("step-00000001/" name)
+#define AT_1(name) IN_FOLDER("step-00000001/" name)
 
 static void cut(const char *path, double share)
 {
@@ -620,7 +597,7 @@ static void settings_survive(void **state)
 
 int main(void)
 {
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_set_up, folder_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(keeps_the_newest),
         WITH_FOLDER(keeps_what_others_put_there),

@@ -9,6 +9,7 @@
 #include "train/evaluate.h"
 #include "wavefield/generate.h"
 
+#include "tests/scratch.h"
 #include "tests/train_fixture.h"
 
 #include <float.h>
@@ -72,23 +73,6 @@ static void losses_are_those_of_the_cpu(void **state)
         fixture_close(&there);
         fixture_close(&here);
     }
-}
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/wavefield-test-gpu-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
 }
 
 /* Two runs, and one that goes on from half-way once more, have the same bits. */
@@ -408,11 +392,12 @@ int main(int argc, char **argv)
     if (closed) return closed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_are_those_of_the_cpu),
-        cmocka_unit_test_setup_teardown(runs_are_repeatable, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(checkpoints_cross_devices, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(runs_are_repeatable, folder_set_up, folder_tear_down),
+        cmocka_unit_test_setup_teardown(checkpoints_cross_devices, folder_set_up, folder_tear_down),
         cmocka_unit_test(bad_numbers_are_named),
         cmocka_unit_test(logits_are_exact),
-        cmocka_unit_test_setup_teardown(generation_is_that_of_the_cpu, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(generation_is_that_of_the_cpu, folder_set_up,
+                                        folder_tear_down),
         cmocka_unit_test(programs_are_ordered),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
