@@ -245,6 +245,23 @@ static void only_reads_wait(void **state)
     clear_up(work);
 }
 
+/* Steps wait for each other; the host's sight of what they wrote, which a device may have to leave
+ * its caches for, is for the end. */
+static void the_host_sees_a_recording_once(void **state)
+{
+    (void)state;
+    Work *work = test_memory(sizeof *work);
+    fake_reset();
+    test_ok(calls(work));
+    FakeVulkan before = fake;
+    test_ok(backend->program_run_nodes(work->runnable.program, 0, work->graph->n_nodes));
+    assert_int_equal(fake.calls[FAKE_vkEndCommandBuffer],
+                     before.calls[FAKE_vkEndCommandBuffer] + 1);
+    assert_int_equal(fake.for_host, before.for_host + 1);
+    assert_true(fake.barriers > before.barriers + 3);
+    clear_up(work);
+}
+
 /* ---- what a device must have ---- */
 
 static void expect_none(const char *word)
@@ -337,6 +354,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
         cmocka_unit_test_teardown(only_reads_wait, test_release),
+        cmocka_unit_test_teardown(the_host_sees_a_recording_once, test_release),
         cmocka_unit_test(each_call_fails_with_files),
     };
     const struct CMUnitTest compiling[] = {cmocka_unit_test(each_call_fails_without_files)};

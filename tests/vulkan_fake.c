@@ -226,6 +226,17 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceQueueFamilyProperties(
         if (out[i].queueFlags & fake.no_queue) out[i].queueFlags = 0;
 }
 
+static VKAPI_ATTR void VKAPI_CALL fake_vkCmdPipelineBarrier(
+    VkCommandBuffer c, VkPipelineStageFlags before, VkPipelineStageFlags after,
+    VkDependencyFlags flags, uint32_t n, const VkMemoryBarrier *memory, uint32_t n_buffers,
+    const VkBufferMemoryBarrier *buffers, uint32_t n_images, const VkImageMemoryBarrier *images)
+{
+    fake.barriers++;
+    fake.for_host += ((before | after) & VK_PIPELINE_STAGE_HOST_BIT) != 0;
+    real.p_vkCmdPipelineBarrier(c, before, after, flags, n, memory, n_buffers, buffers, n_images,
+                                images);
+}
+
 void fake_install(void)
 {
     real = vulkan_table;
@@ -258,4 +269,5 @@ void fake_install(void)
     PUT(vkGetPhysicalDeviceFeatures2)
     PUT(vkGetPhysicalDeviceProperties)
     PUT(vkGetPhysicalDeviceQueueFamilyProperties)
+    PUT(vkCmdPipelineBarrier)
 }

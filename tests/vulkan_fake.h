@@ -12,6 +12,7 @@ typedef enum FakeFunction { VULKAN_FUNCTIONS(X) FAKE_FUNCTIONS } FakeFunction;
 typedef struct FakeVulkan {
     int calls[FAKE_FUNCTIONS]; /* of those that can fail */
     int live;                  /* objects made and not destroyed */
+    int barriers, for_host;    /* recorded; of them, those that have the host wait */
     FakeFunction function;     /* whose nth call fails, 1 the first, 0 none, with this result */
     int nth;
     VkResult result;

@@ -49,6 +49,9 @@ wf_status vulkan_alive(const VulkanDevice *device)
     return fail(WF_ERROR_DEVICE, "Vulkan: %s: %s", device->base.info.name, lost_text);
 }
 
+/* What is enqueued. What the host wrote before a submission, the submission sees by itself. */
+enum { WORK = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT };
+
 /* ---- the queue ---- */
 
 wf_status vulkan_queue_create(VulkanDevice *device)
@@ -89,15 +92,18 @@ void vulkan_queue_destroy(VulkanDevice *device)
     vkDestroyCommandPool(device->device, device->pool, NULL);
 }
 
-void vulkan_barrier(VkCommandBuffer commands)
+static void barrier(VkCommandBuffer commands, VkPipelineStageFlags after)
 {
-    const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
-                                        VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT;
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
                               .dstAccessMask =
                                   VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
-    vkCmdPipelineBarrier(commands, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+    vkCmdPipelineBarrier(commands, WORK, after, 0, 1, &memory, 0, NULL, 0, NULL);
+}
+
+void vulkan_barrier(VkCommandBuffer commands)
+{
+    barrier(commands, WORK);
 }
 
 wf_status vulkan_commands_begin(VulkanDevice *device, VkCommandBuffer commands,
@@ -112,7 +118,7 @@ wf_status vulkan_commands_begin(VulkanDevice *device, VkCommandBuffer commands,
 
 wf_status vulkan_commands_end(VulkanDevice *device, VkCommandBuffer commands)
 {
-    vulkan_barrier(commands); /* the host may read what was written */
+    barrier(commands, WORK | VK_PIPELINE_STAGE_HOST_BIT); /* the host may read what was written */
     TRY_VULKAN(device, vkEndCommandBuffer(commands), "recording");
     return WF_OK;
 }
