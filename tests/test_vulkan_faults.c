@@ -302,6 +302,20 @@ static void what_is_lacking_is_said(void **state)
     fake_reset();
 }
 
+/* Drivers list types that buffers cannot be in, before others with the same properties. */
+static void memory_is_of_a_type_that_buffers_take(void **state)
+{
+    (void)state;
+    double expected[N], r[N];
+    fake_reset();
+    test_ok(do_all(expected));
+    fake.decoy = true;
+    test_ok(do_all(r));
+    assert_memory_equal(r, expected, sizeof r);
+    assert_int_equal(fake.live, 0);
+    fake_reset();
+}
+
 static void too_much_memory_is_refused(void **state)
 {
     (void)state;
@@ -351,6 +365,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loaders_may_be_absent_or_old),
         cmocka_unit_test(what_is_lacking_is_said),
+        cmocka_unit_test(memory_is_of_a_type_that_buffers_take),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
         cmocka_unit_test_teardown(only_reads_wait, test_release),

@@ -226,6 +226,34 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceQueueFamilyProperties(
         if (out[i].queueFlags & fake.no_queue) out[i].queueFlags = 0;
 }
 
+/* With the decoy the driver's memory types have numbers one higher. */
+static PFN_vkAllocateMemory driver_allocate;
+
+static VKAPI_ATTR VkResult VKAPI_CALL allocate_of_type(VkDevice d, const VkMemoryAllocateInfo *info,
+                                                       const VkAllocationCallbacks *a,
+                                                       VkDeviceMemory *out)
+{
+    VkMemoryAllocateInfo shifted = *info;
+    if (fake.decoy && shifted.memoryTypeIndex-- == 0) return VK_ERROR_UNKNOWN;
+    return driver_allocate(d, &shifted, a, out);
+}
+
+static VKAPI_ATTR void VKAPI_CALL
+fake_vkGetPhysicalDeviceMemoryProperties(VkPhysicalDevice p, VkPhysicalDeviceMemoryProperties *out)
+{
+    real.p_vkGetPhysicalDeviceMemoryProperties(p, out);
+    if (!fake.decoy || out->memoryTypeCount == VK_MAX_MEMORY_TYPES) return;
+    memmove(out->memoryTypes + 1, out->memoryTypes,
+            out->memoryTypeCount++ * sizeof *out->memoryTypes);
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkGetBufferMemoryRequirements(VkDevice d, VkBuffer b,
+                                                                     VkMemoryRequirements *out)
+{
+    real.p_vkGetBufferMemoryRequirements(d, b, out);
+    if (fake.decoy) out->memoryTypeBits <<= 1;
+}
+
 static VKAPI_ATTR void VKAPI_CALL fake_vkCmdPipelineBarrier(
     VkCommandBuffer c, VkPipelineStageFlags before, VkPipelineStageFlags after,
     VkDependencyFlags flags, uint32_t n, const VkMemoryBarrier *memory, uint32_t n_buffers,
@@ -240,6 +268,8 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkCmdPipelineBarrier(
 void fake_install(void)
 {
     real = vulkan_table;
+    driver_allocate = real.p_vkAllocateMemory;
+    real.p_vkAllocateMemory = allocate_of_type;
 #define PUT(function)                                 vulkan_table.p_##function = fake_##function;
 #define PUT_MAKER(function, Owner, Info, Handle, end) PUT(function) PUT(end)
     MAKERS(PUT_MAKER)
@@ -269,5 +299,7 @@ void fake_install(void)
     PUT(vkGetPhysicalDeviceFeatures2)
     PUT(vkGetPhysicalDeviceProperties)
     PUT(vkGetPhysicalDeviceQueueFamilyProperties)
+    PUT(vkGetPhysicalDeviceMemoryProperties)
     PUT(vkCmdPipelineBarrier)
+    PUT(vkGetBufferMemoryRequirements)
 }

@@ -14,10 +14,7 @@ static bool host_sees(const VulkanDevice *device, uint32_t type)
 static wf_status create(VulkanDevice *device, uint32_t type, VkDeviceSize size, VulkanMemory *out)
 {
     VkBufferCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-        .size = size,
-        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                 VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = size, .usage = VULKAN_USAGE};
     double mib = (double)size / 0x1p20;
     TRY_VULKAN_MAKE(device, out->buffer, vkCreateBuffer(device->device, &info, NULL, &out->buffer),
                     "a buffer of %.1f MiB", mib);

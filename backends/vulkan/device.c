@@ -192,15 +192,30 @@ static wf_status vulkan_list(DeviceInfo *infos, int capacity, int *count)
 
 /* ---- opening one ---- */
 
-/* The first memory type with all of `wanted`, and of those one with `liked` if any. */
-static bool find_memory(const VkPhysicalDeviceMemoryProperties *memory,
+/* What a buffer of this usage asks of its memory. */
+static wf_status find_needs(VulkanDevice *device, VkBufferUsageFlags usage,
+                            VkMemoryRequirements *out)
+{
+    VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 1 << 20, .usage = usage};
+    VkBuffer buffer;
+    TRY_VULKAN(device, vkCreateBuffer(device->device, &info, NULL, &buffer), "opening %s",
+               device->base.info.name);
+    vkGetBufferMemoryRequirements(device->device, buffer, out);
+    vkDestroyBuffer(device->device, buffer, NULL);
+    return WF_OK;
+}
+
+/* Of the memory types whose bit is set in `allowed`, the first with all of `wanted`, and of those
+ * one with `liked` if any. */
+static bool find_memory(const VkPhysicalDeviceMemoryProperties *memory, uint32_t allowed,
                         VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags liked,
                         VkMemoryPropertyFlags disliked, uint32_t *out)
 {
     int best = -1;
     for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
         VkMemoryPropertyFlags flags = memory->memoryTypes[i].propertyFlags;
-        if ((flags & wanted) != wanted) continue;
+        if (!(allowed >> i & 1u) || (flags & wanted) != wanted) continue;
         int score = ((flags & liked) == liked ? 2 : 0) + ((flags & disliked) == 0 ? 1 : 0);
         if (score <= best) continue;
         best = score;
@@ -210,7 +225,8 @@ static bool find_memory(const VkPhysicalDeviceMemoryProperties *memory,
 }
 
 /* Discrete devices keep buffers away from the host and copy; others let the host see them, unless
- * WAVEFIELD_VULKAN_STAGED=1 has them do as discrete ones (for tests). */
+ * WAVEFIELD_VULKAN_STAGED=1 has them do as discrete ones (for tests). A place that gets a buffer of
+ * its own is aligned as such a buffer wants to be. */
 static wf_status choose_memory(VulkanDevice *device)
 {
     const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
@@ -218,36 +234,27 @@ static wf_status choose_memory(VulkanDevice *device)
         VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     const VkMemoryPropertyFlags cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
     const VkPhysicalDeviceMemoryProperties *memory = &device->memory;
+    VkMemoryRequirements needs, view;
+    TRY(find_needs(device, VULKAN_USAGE, &needs));
+    TRY(find_needs(device, VULKAN_VIEW_USAGE, &view));
+    device->base.limits.alignment =
+        int64_max(device->base.limits.alignment, (int64_t)view.alignment);
+    device->gpu.alignment = device->base.limits.alignment;
+
     const char *staged = getenv("WAVEFIELD_VULKAN_STAGED");
     bool discrete =
         device->base.info.kind == DEVICE_DISCRETE || (staged && strcmp(staged, "1") == 0);
+    uint32_t any = needs.memoryTypeBits, both = any & view.memoryTypeBits;
     vkGetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
     device->mapped =
-        !discrete && find_memory(memory, local | host, cached, 0, &device->memory_type);
-    bool found = find_memory(memory, host, 0, local | cached, &device->ring_type) &&
-                 find_memory(memory, host, cached, local, &device->landing_type);
+        !discrete && find_memory(memory, both, local | host, cached, 0, &device->memory_type);
+    bool found = find_memory(memory, any, host, 0, local | cached, &device->ring_type) &&
+                 find_memory(memory, any, host, cached, local, &device->landing_type);
     if (found && !device->mapped)
-        found = find_memory(memory, local, 0, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
+        found = find_memory(memory, both, local, 0, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT,
                             &device->memory_type);
     if (found) return WF_OK;
     return fail(WF_ERROR_DEVICE, "%s has no memory for buffers", device->base.info.name);
-}
-
-/* What the device wants of a place that gets a buffer of its own. */
-static wf_status find_alignment(VulkanDevice *device)
-{
-    VkBufferCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 1 << 20, .usage = VULKAN_VIEW_USAGE};
-    VkBuffer buffer;
-    TRY_VULKAN(device, vkCreateBuffer(device->device, &info, NULL, &buffer), "opening %s",
-               device->base.info.name);
-    VkMemoryRequirements needs;
-    vkGetBufferMemoryRequirements(device->device, buffer, &needs);
-    vkDestroyBuffer(device->device, buffer, NULL);
-    Limits *limits = &device->base.limits;
-    limits->alignment = int64_max(limits->alignment, (int64_t)needs.alignment);
-    device->gpu.alignment = limits->alignment;
-    return WF_OK;
 }
 
 static void choose_limits(VulkanDevice *device)
@@ -356,9 +363,8 @@ static wf_status vulkan_open(int index, Device **out)
     describe(device->physical, &device->base.info);
     choose_limits(device);
     gpu_tuning_load(&device->gpu.tuning, backend_vulkan.name, &device->base.info);
-    TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(create_device(device), failed);
-    TRY_GOTO(find_alignment(device), failed);
+    TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(vulkan_transfers_create(device), failed);
     *out = &device->base;
     return WF_OK;

@@ -72,10 +72,11 @@ typedef struct VulkanBuffer {
 
 enum { VULKAN_RING = 16 << 20, VULKAN_LANDING = 2 << 20 }; /* bytes */
 
-/* Of the buffers that VkFFT gets over a slab's memory. */
+/* Of the buffers that VkFFT gets over a slab's memory, and of all others. */
 enum {
     VULKAN_VIEW_USAGE = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                        VK_BUFFER_USAGE_TRANSFER_DST_BIT
+                        VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+    VULKAN_USAGE = VULKAN_VIEW_USAGE | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
 };
 
 static inline VulkanDevice *vulkan_device(const Device *device)
