@@ -316,6 +316,19 @@ static void memory_is_of_a_type_that_buffers_take(void **state)
     fake_reset();
 }
 
+/* A device may have larger allocations than buffers. */
+static void buffers_have_a_largest_size(void **state)
+{
+    (void)state;
+    Device *device;
+    fake_reset();
+    fake.most_buffer = 1 << 28;
+    test_ok(backend->open(0, &device));
+    assert_int_equal(device->limits.largest_allocation, 1 << 28);
+    backend->close(device);
+    fake_reset();
+}
+
 static void too_much_memory_is_refused(void **state)
 {
     (void)state;
@@ -366,6 +379,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(loaders_may_be_absent_or_old),
         cmocka_unit_test(what_is_lacking_is_said),
         cmocka_unit_test(memory_is_of_a_type_that_buffers_take),
+        cmocka_unit_test(buffers_have_a_largest_size),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
         cmocka_unit_test_teardown(only_reads_wait, test_release),

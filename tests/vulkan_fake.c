@@ -254,6 +254,16 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkGetBufferMemoryRequirements(VkDevice d,
     if (fake.decoy) out->memoryTypeBits <<= 1;
 }
 
+static VKAPI_ATTR void VKAPI_CALL
+fake_vkGetPhysicalDeviceProperties2(VkPhysicalDevice p, VkPhysicalDeviceProperties2 *out)
+{
+    real.p_vkGetPhysicalDeviceProperties2(p, out);
+    for (VkBaseOutStructure *more = out->pNext; more; more = more->pNext)
+        if (more->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES &&
+            fake.most_buffer)
+            ((VkPhysicalDeviceMaintenance4Properties *)more)->maxBufferSize = fake.most_buffer;
+}
+
 static VKAPI_ATTR void VKAPI_CALL fake_vkCmdPipelineBarrier(
     VkCommandBuffer c, VkPipelineStageFlags before, VkPipelineStageFlags after,
     VkDependencyFlags flags, uint32_t n, const VkMemoryBarrier *memory, uint32_t n_buffers,
@@ -300,6 +310,7 @@ void fake_install(void)
     PUT(vkGetPhysicalDeviceProperties)
     PUT(vkGetPhysicalDeviceQueueFamilyProperties)
     PUT(vkGetPhysicalDeviceMemoryProperties)
+    PUT(vkGetPhysicalDeviceProperties2)
     PUT(vkCmdPipelineBarrier)
     PUT(vkGetBufferMemoryRequirements)
 }

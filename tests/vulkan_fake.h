@@ -20,6 +20,7 @@ typedef struct FakeVulkan {
     VkPhysicalDeviceVulkan12Features withheld; /* features that are VK_TRUE here are hidden */
     VkPhysicalDeviceProperties lowered;        /* where not 0: apiVersion, the limits below */
     VkQueueFlags no_queue;                     /* families with any of these are hidden */
+    VkDeviceSize most_buffer;                  /* where not 0: the largest buffer */
     bool decoy; /* memory type 0 is one like the first, which no buffer takes; others follow */
 } FakeVulkan;
 

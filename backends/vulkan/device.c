@@ -257,16 +257,29 @@ static wf_status choose_memory(VulkanDevice *device)
     return fail(WF_ERROR_DEVICE, "%s has no memory for buffers", device->base.info.name);
 }
 
-static void choose_limits(VulkanDevice *device)
+/* Bytes of a buffer, and so of its memory, at most. */
+static int64_t largest_buffer(VkPhysicalDevice physical, uint32_t version)
 {
+    VkPhysicalDeviceMaintenance4Properties buffer = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
     VkPhysicalDeviceMaintenance3Properties allocation = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+        .pNext = version >= VK_API_VERSION_1_3 ? &buffer : NULL}; /* before, nobody says */
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &allocation};
-    vkGetPhysicalDeviceProperties2(device->physical, &properties);
-    const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    VkDeviceSize most = allocation.maxMemoryAllocationSize;
+    if (buffer.maxBufferSize && buffer.maxBufferSize < most) most = buffer.maxBufferSize;
+    return most < INT64_MAX ? (int64_t)most : INT64_MAX;
+}
+
+static void choose_limits(VulkanDevice *device)
+{
+    VkPhysicalDeviceProperties properties;
+    vkGetPhysicalDeviceProperties(device->physical, &properties);
+    const VkPhysicalDeviceLimits *limits = &properties.limits;
     device->base.limits = (Limits){
-        .largest_allocation = (int64_t)allocation.maxMemoryAllocationSize,
+        .largest_allocation = largest_buffer(device->physical, properties.apiVersion),
         .total = device->base.info.memory,
         .alignment = int64_max(256, (int64_t)limits->minStorageBufferOffsetAlignment),
         .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4},
