@@ -29,6 +29,7 @@ static FakeGpu gpu;
 static Allocation allocations[MAX_ALLOCATIONS];
 static FakeFunction *functions;
 static bool capturing;
+static bool on_its_way; /* what cuMemcpyHtoD, on the legacy stream, has not waited for */
 static Transform answer;
 static char context_token, stream_token, graph_token, replay_token;
 
@@ -132,6 +133,8 @@ static CUresult fake_current(CUcontext context)
 
 static CUresult fake_synchronize(void)
 {
+    if (capturing) WRONG("waiting while capturing");
+    on_its_way = false;
     return CUDA_SUCCESS;
 }
 
@@ -153,6 +156,10 @@ static CUresult on_stream(CUstream stream)
 static CUresult fake_stream_synchronize(CUstream stream)
 {
     if (capturing) WRONG("waiting while capturing");
+    if (stream == CU_STREAM_LEGACY) {
+        on_its_way = false;
+        return CUDA_SUCCESS;
+    }
     return on_stream(stream);
 }
 
@@ -282,6 +289,14 @@ static void transform_in_place(float *data, const Transform *transform)
     free(row);
 }
 
+/* From pageable memory: the host's bytes have been taken, and need not have arrived. */
+static CUresult fake_write_legacy(CUdeviceptr to, const void *from, size_t bytes)
+{
+    if (capturing) WRONG("a copy on the legacy stream while capturing");
+    on_its_way = true;
+    return fake_write(to, from, bytes);
+}
+
 static CUresult fake_read(void *to, CUdeviceptr from, size_t bytes)
 {
     CUresult error = inside(from, bytes);
@@ -406,6 +421,7 @@ static CUresult fake_launch(CUfunction function, unsigned grid_x, unsigned grid_
     const char *name = launched->name;
     int buffers = 2; /* VkFFT's kernels take their input and output first */
     (void)extra;
+    if (on_its_way) WRONG("%s: launched while a copy is on its way on another stream", name);
     if (!grid_x || !grid_y || !grid_z || grid_x > INT32_MAX || grid_y > 65535 || grid_z > 65535 ||
         block_x * block_y * block_z > 1024 || block_x * block_y * block_z == 0)
         WRONG("%s: %u×%u×%u blocks of %u×%u×%u threads", name, grid_x, grid_y, grid_z, block_x,
@@ -429,6 +445,7 @@ void fake_install(const FakeGpu *chosen)
 {
     gpu = *chosen;
     fake_record = (FakeRecord){0};
+    on_its_way = false;
     cuInit = fake_init;
     cuDriverGetVersion = fake_version;
     cuGetErrorString = fake_error_string;
@@ -452,7 +469,7 @@ void fake_install(const FakeGpu *chosen)
     cuGraphDestroy = fake_graph_destroy;
     cuMemAlloc = fake_alloc;
     cuMemFree = fake_free;
-    cuMemcpyHtoD = fake_write;
+    cuMemcpyHtoD = fake_write_legacy;
     cuMemcpyDtoH = fake_read;
     cuMemcpyHtoDAsync = fake_write_async;
     cuMemcpyDtoHAsync = fake_read_async;

@@ -19,11 +19,14 @@ static cudaError_t memory_free(void *address)
 {
     return cuMemFree((CUdeviceptr)(uintptr_t)address) ? cudaErrorInvalidValue : cudaSuccess;
 }
+/* A copy from pageable memory may return while its bytes are still on their way, on the legacy
+ * stream, for which the device's stream does not wait. */
 static cudaError_t memory_copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
 {
     CUresult error = kind == cudaMemcpyHostToDevice
                          ? cuMemcpyHtoD((CUdeviceptr)(uintptr_t)to, from, bytes)
                          : cuMemcpyDtoH(to, (CUdeviceptr)(uintptr_t)from, bytes);
+    if (!error) error = cuStreamSynchronize(CU_STREAM_LEGACY);
     return error ? cudaErrorInvalidValue : cudaSuccess;
 }
 static cudaError_t synchronize(void)
