@@ -49,9 +49,42 @@ static void load_driver(void)
     }
 }
 
+/* 0 where no driver says. */
+static int driver_major(void)
+{
+    int version = 0;
+    if (!cuda_table.p_cuDriverGetVersion || cuDriverGetVersion(&version)) return 0;
+    return version / 1000;
+}
+
+/* The first whose machine code the driver takes, which is that of no later major version than its
+ * own; `newer` is one of those passed over. */
+static void *open_compiler(int driver, int *newer)
+{
+    for (size_t i = 0; i < COUNT(compiler_names); i++) {
+        void *library = dlopen(compiler_names[i], RTLD_NOW | RTLD_LOCAL);
+        if (!library) continue;
+        nvrtcResult (*version)(int *, int *) =
+            (nvrtcResult(*)(int *, int *))dlsym(library, "nvrtcVersion");
+        int major = 0, minor = 0;
+        if (!driver || !version || version(&major, &minor) || major <= driver) return library;
+        *newer = major;
+        dlclose(library);
+    }
+    return NULL;
+}
+
 static void load_compiler(void)
 {
-    void *library = open_first(compiler_names, COUNT(compiler_names));
+    int driver = driver_major(), newer = 0;
+    void *library = open_compiler(driver, &newer);
+    if (!library && newer) {
+        snprintf(compiler_failure, sizeof compiler_failure,
+                 "CUDA's run-time compiler here is of CUDA %d, newer than the driver, which is of "
+                 "CUDA %d: install libnvrtc of CUDA %d, or a newer driver",
+                 newer, driver, driver);
+        return;
+    }
     if (!library) {
         snprintf(compiler_failure, sizeof compiler_failure,
                  "CUDA's run-time compiler (libnvrtc, of the CUDA toolkit) is not on this machine");
