@@ -20,4 +20,9 @@ if(TARGET wf_opencl)
   # Whole trainings take rusticl minutes of compiling; check_rusticl runs whole models there.
   wf_opencl_test(gpu_ops_rusticl rusticl.icd mesa-opencl-icd test_gpu_ops opencl)
   wf_opencl_test(gpu_tuning_pocl pocl.icd pocl-opencl-icd test_gpu_tuning opencl)
+
+  wf_test_program(test_opencl_device)
+  target_include_directories(test_opencl_device PRIVATE ${PROJECT_BINARY_DIR}/generated)
+  target_include_directories(test_opencl_device SYSTEM PRIVATE ${OPENCL_INCLUDE_DIR})
+  wf_opencl_test(opencl_device_pocl pocl.icd pocl-opencl-icd test_opencl_device)
 endif()

@@ -145,13 +145,17 @@ static wf_status opencl_list(DeviceInfo *infos, int capacity, int *count)
     return WF_OK;
 }
 
+/* Kernels count a slab's elements, the smallest of 2 bytes, in 32 bits (program.c). */
 static Limits device_limits(cl_device_id device, const DeviceInfo *info)
 {
     int64_t base_align = PROPERTY(cl_uint, device, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    int64_t alignment = int64_max(256, base_align);
+    int64_t reach = 2 * (int64_t)UINT32_MAX / alignment * alignment;
+    int64_t most = (int64_t)PROPERTY(cl_ulong, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     return (Limits){
-        .largest_allocation = (int64_t)PROPERTY(cl_ulong, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE),
+        .largest_allocation = int64_min(most, reach),
         .total = info->memory,
-        .alignment = int64_max(256, base_align),
+        .alignment = alignment,
         .dtype_size = {[DTYPE_REAL] = 4, [DTYPE_I32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2},
     };
 }
