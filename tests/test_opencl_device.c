@@ -58,6 +58,20 @@ static void slabs_are_within_reach_of_kernels(void **state)
     backend_opencl.close(&device->base);
 }
 
+static void units_are_of_the_vendor(void **state)
+{
+    (void)state;
+    static const struct {
+        cl_uint vendor, units;
+        int64_t busy;
+    } cases[] = {{0x10de, 132, 1056}, {0x8086, 512, 256}, {0x8086, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        OpenclDevice *device = open_with(cases[i].vendor, cases[i].units, (cl_ulong)1 << 30);
+        assert_int_equal(device->gpu.busy_groups, cases[i].busy);
+        backend_opencl.close(&device->base);
+    }
+}
+
 int main(void)
 {
     int count = 0;
@@ -69,6 +83,7 @@ int main(void)
     opencl_table.p_clGetDeviceInfo = device_info;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slabs_are_within_reach_of_kernels),
+        cmocka_unit_test(units_are_of_the_vendor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

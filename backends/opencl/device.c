@@ -160,15 +160,24 @@ static Limits device_limits(cl_device_id device, const DeviceInfo *info)
     };
 }
 
+/* Groups of 256 threads that a device has at once, or so: eight on the processors that others call
+ * units, while Intel's units are their vector engines, of some 128 threads each. */
+static int64_t busy_groups(cl_device_id device)
+{
+    enum { INTEL = 0x8086 };
+    int64_t units = int64_max(1, PROPERTY(cl_uint, device, CL_DEVICE_MAX_COMPUTE_UNITS));
+    if (PROPERTY(cl_device_type, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) return units;
+    bool intel = PROPERTY(cl_uint, device, CL_DEVICE_VENDOR_ID) == INTEL;
+    return intel ? ceil_div(units, 2) : 8 * units;
+}
+
 static GpuLimits lowering_limits(cl_device_id device, const Limits *limits)
 {
-    int64_t units = int64_max(1, PROPERTY(cl_uint, device, CL_DEVICE_MAX_COMPUTE_UNITS));
-    bool cpu = PROPERTY(cl_device_type, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU;
     return (GpuLimits){
         .groups = {INT32_MAX, INT32_MAX, INT32_MAX},
         .transform_bytes = int64_min(limits->largest_allocation, (int64_t)256 << 20),
         .alignment = limits->alignment,
-        .busy_groups = cpu ? units : 8 * units,
+        .busy_groups = busy_groups(device),
     };
 }
 
