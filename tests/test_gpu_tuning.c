@@ -87,6 +87,31 @@ static void tiles_round_alike(void **state)
     assert_true(memcmp(multiply(gpu, &p, (ProductChoice){TILE_4X4, 7}), first, bytes) != 0);
 }
 
+/* ---- what the rules make of a large device ---- */
+
+static ProductChoice by_the_rules(int64_t rows, int64_t cols, int64_t inner)
+{
+    GpuLimits limits = {.groups = {INT32_MAX, 65535, 65535}, .busy_groups = 528};
+    ProductParams p = product_packed(rows, cols, inner, true, false);
+    return gpu_product_choice(&limits, &p, (ProductChoice){0});
+}
+
+/* Large tiles wherever these, and splits that are worth it, are enough groups. */
+static void the_rules_fill_a_large_device(void **state)
+{
+    (void)state;
+    assert_int_equal(by_the_rules(8192, 6144, 1536).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(8192, 6144, 1536).splits, 1);
+    assert_int_equal(by_the_rules(8192, 768, 768).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(8192, 768, 768).splits, 2);
+    assert_int_equal(by_the_rules(768, 768, 8192).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(768, 768, 8192).splits, 15);
+    assert_int_equal(by_the_rules(1024, 1024, 1024).tile, TILE_4X4);
+    /* The gradient of a head's square matrix, over all tokens and heads. */
+    assert_int_equal(by_the_rules(64, 64, 196608).tile, TILE_4X4);
+    assert_true(by_the_rules(64, 64, 196608).splits > 200);
+}
+
 /* ---- what lowering makes of a tuning ---- */
 
 typedef struct Lowered {
@@ -346,6 +371,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_tile_is_right, test_release),
         cmocka_unit_test_teardown(tiles_round_alike, test_release),
+        cmocka_unit_test(the_rules_fill_a_large_device),
         cmocka_unit_test_setup_teardown(a_stored_tuning_is_honoured, use_folder, test_release),
         cmocka_unit_test_setup(other_devices_and_drivers_are_not_tuned, use_folder),
         cmocka_unit_test_setup(damaged_tunings_are_not_used, use_folder),

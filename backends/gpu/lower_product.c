@@ -23,6 +23,8 @@ static const Tile tiles[TILE_COUNT] = {
 
 /* ---- what to do ---- */
 
+enum { LEAST_SPLIT = 256 /* elements of the inner axis */ };
+
 static int64_t results_of(const ProductParams *p)
 {
     return p->sum_batch ? 1 : p->batch;
@@ -38,7 +40,10 @@ static int64_t blocks_of(const Tile *tile, const ProductParams *p)
     return ceil_div(p->inner, tile->depth) * (p->sum_batch ? p->batch : 1);
 }
 
-/* The largest tile that still gives the device enough of them; thin ones for thin results. */
+/* The largest tile that still gives the device enough of them, where need be by splits of the inner
+ * axis so long that adding them up costs little; thin ones for thin results. A large tile does
+ * twice the work of a small one for each number it reads from group memory, which is what bounds
+ * the small ones. */
 static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p)
 {
     if (lower_suits_few_rows(p)) return TILE_FEW;
@@ -46,7 +51,9 @@ static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p)
     if (p->cols <= 16) return TILE_4X1;
     bool fits = p->rows % 128 == 0 || p->rows >= 512;
     fits = fits && (p->cols % 128 == 0 || p->cols >= 512);
-    fits = fits && tiles_of(&tiles[TILE_8X8], p) >= limits->busy_groups;
+    int64_t splits = p->inner * (p->sum_batch ? p->batch : 1) / LEAST_SPLIT;
+    splits = int64_max(1, int64_min(splits, PRODUCT_MOST_SPLITS));
+    fits = fits && tiles_of(&tiles[TILE_8X8], p) * splits >= limits->busy_groups;
     return fits ? TILE_8X8 : TILE_4X4;
 }
 
@@ -107,6 +114,9 @@ static bool tried(const ProductChoice *list, int count, ProductChoice choice)
         if (list[i].tile == choice.tile && list[i].splits == choice.splits) return true;
     return false;
 }
+
+_Static_assert(PRODUCT_MOST_SPLITS < 256 && 1 + (TILE_COUNT - 1) * 8 <= PRODUCT_MOST_CANDIDATES,
+               "room for every tile with 1, 2, 4 … 128 splits");
 
 int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, ProductChoice *out)
 {

@@ -35,7 +35,7 @@ typedef enum ProductTile {
 
 extern const char *const product_tile_names[TILE_COUNT]; /* "4x4", "8x8 wide" */
 
-enum { PRODUCT_MOST_SPLITS = 64, PRODUCT_MOST_CANDIDATES = 128, GPU_TUNED_MOST = 256 };
+enum { PRODUCT_MOST_SPLITS = 255, PRODUCT_MOST_CANDIDATES = 192, GPU_TUNED_MOST = 256 };
 
 /* Shapes alike: each size to the nearest power of two, given as its exponent. */
 typedef struct ProductClass {
