@@ -63,9 +63,10 @@ void lower_sum_slices(Lowering *l, Place partial, int k, int64_t items, int64_t 
 
 void lower_column_sum(Lowering *l)
 {
+    enum { COLUMNS = 64 /* of a group of column_slices.comp */ };
     int64_t batch = l->node->params.column_sum.batch, rows = l->node->params.column_sum.rows;
     int64_t width = l->node->params.column_sum.width;
-    int64_t tiles = ceil_div(width, gpu_kernels[KERNEL_COLUMN_SLICES].threads);
+    int64_t tiles = ceil_div(width, COLUMNS);
     int64_t slices = lower_slices(l, rows, tiles * batch);
     Place partial = lower_scratch(l, 4 * batch * slices * width);
     lower_dispatch(l, KERNEL_COLUMN_SLICES, GROUPS(tiles, slices, batch),
