@@ -566,6 +566,11 @@ static void a_nan_is_kept(void **state)
         expect_same_nan(&forward);
         if (backward_of(&forward, &backward)) expect_same_nan(&backward);
     }
+    for (int heads = 2; heads < 12; heads += 3) {
+        OneOp forward = op_build((OpCase){OP_COUPLE, {2, 5, heads, 3}}), backward;
+        expect_same_nan(&forward);
+        if (backward_of(&forward, &backward)) expect_same_nan(&backward);
+    }
 }
 
 static void outputs_may_stand_on_inputs(void **state)
