@@ -45,6 +45,17 @@ static void test_compile_failure(void **state)
     assert_non_null(strstr(wf_error_message(), "nowhere"));
 }
 
+/* A card younger than the compiler. */
+static void test_unknown_architecture(void **state)
+{
+    (void)state;
+    char *code = NULL;
+    size_t size = 0;
+    assert_int_equal(cuda_compile(&gpu_kernels[KERNEL_ADD], 99, 7, &code, &size), WF_ERROR_DEVICE);
+    assert_non_null(strstr(wf_error_message(), "compute capability 99.7"));
+    assert_non_null(strstr(wf_error_message(), "NVRTC"));
+}
+
 static void make_transform(CudaDevice *device, const Transform *shape)
 {
     TransformPlan *plan;
@@ -171,9 +182,8 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compile_failure),
-        cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_wrong_transform),
+        cmocka_unit_test(test_compile_failure), cmocka_unit_test(test_unknown_architecture),
+        cmocka_unit_test(test_transforms),      cmocka_unit_test(test_wrong_transform),
         cmocka_unit_test(test_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,16 @@ static wf_status compile_failure(const char *name, nvrtcProgram program, nvrtcRe
     return status;
 }
 
+static wf_status unknown_architecture(const char *name, int major, int minor)
+{
+    int compiler_major = 0, compiler_minor = 0;
+    nvrtcVersion(&compiler_major, &compiler_minor);
+    return fail(WF_ERROR_DEVICE,
+                "CUDA: kernel %s: NVRTC %d.%d does not compile for compute capability %d.%d: "
+                "install one that does (libnvrtc, of the CUDA toolkit)",
+                name, compiler_major, compiler_minor, major, minor);
+}
+
 static wf_status program_code(nvrtcProgram program, const char *name, char **code, size_t *size)
 {
     nvrtcResult result = nvrtcGetCUBINSize(program, size);
@@ -49,8 +59,10 @@ wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **cod
         return fail(WF_ERROR_DEVICE, "CUDA: kernel %s: %s", kernel->name,
                     nvrtcGetErrorString(result));
     result = nvrtcCompileProgram(program, (int)(sizeof options / sizeof *options), options);
-    wf_status status = result ? compile_failure(kernel->name, program, result)
-                              : program_code(program, kernel->name, code, size);
+    wf_status status = result == NVRTC_ERROR_INVALID_OPTION
+                           ? unknown_architecture(kernel->name, major, minor)
+                       : result ? compile_failure(kernel->name, program, result)
+                                : program_code(program, kernel->name, code, size);
     nvrtcDestroyProgram(&program);
     return status;
 }
