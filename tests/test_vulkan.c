@@ -362,6 +362,28 @@ static void long_submissions_are_cut(void **state)
     destroy_two_fields(&two);
 }
 
+/* Estimates far too high make many submissions; what the timestamps say makes few. */
+static void short_submissions_are_joined(void **state)
+{
+    (void)state;
+    VulkanDevice *device = vulkan_device(gpu);
+    if (!device->timestamp_bits) skip();
+    double rate = device->rate, r[3][ELEMENTS];
+    device->rate = 1;
+    TwoFields two;
+    build_two_fields(&two);
+    int n = (int)vulkan_program_commands(two.runnable.program)->n_commands;
+    assert_int_equal(vulkan_program_submissions(two.runnable.program), n);
+    for (int run = 0; run < 3; run++) {
+        test_ok(gpu->backend->program_run(two.runnable.program));
+        test_ok(device_read_doubles(&two.region, two.r[1], r[run], ELEMENTS));
+        assert_memory_equal(r[run], r[0], sizeof r[0]);
+    }
+    assert_true(vulkan_program_submissions(two.runnable.program) < n / 2);
+    device->rate = rate;
+    destroy_two_fields(&two);
+}
+
 /* ---- what a device says of itself ---- */
 
 /* Both drivers have subgroups; only lavapipe has halves, neither matrix units. */
@@ -419,6 +441,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(transforms_stay_in_their_places, test_release),
         cmocka_unit_test_teardown(short_transforms_mean_more_passes, test_release),
         cmocka_unit_test_teardown(long_submissions_are_cut, test_release),
+        cmocka_unit_test_teardown(short_submissions_are_joined, test_release),
         cmocka_unit_test(devices_describe_themselves),
         cmocka_unit_test_teardown(compiled_transforms_are_kept, test_release),
         cmocka_unit_test_teardown(strange_transforms_are_not_loaded, test_release),

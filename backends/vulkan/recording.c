@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs that are measured, and how many times the target is too long for a submission. */
-enum { MEASURED_RUNS = 3, TOO_LONG = 2 };
+/* Runs that are measured, how many times the target is too long for a submission, and what part of
+ * it too short for them all, as each costs some microseconds. */
+enum { MEASURED_RUNS = 3, TOO_LONG = 2, TOO_SHORT = 4 };
 
 static wf_status out_of_memory(void)
 {
@@ -133,7 +134,8 @@ static bool read_times(VulkanDevice *device, const VulkanForm *form, double *sec
 }
 
 /* Scales the steps' estimates to what was measured. True: a submission was far too long, and can be
- * cut. Programs made later on this device start from a slower rate, where it was slower. */
+ * cut, or there are far too many. Programs made later on this device start from a slower rate,
+ * where it was slower. */
 static bool correct(VulkanDevice *device, VulkanRecording *recording, const double *took)
 {
     bool too_long = false;
@@ -149,7 +151,8 @@ static bool correct(VulkanDevice *device, VulkanRecording *recording, const doub
         for (int i = first; i < end; i++) recording->seconds[i] *= took[c] / estimate;
     }
     if (too_long && measured > estimated) device->rate *= estimated / measured;
-    return too_long;
+    double whole = device->target * recording->form.count;
+    return too_long || (recording->form.count > 1 && TOO_SHORT * measured < whole);
 }
 
 /* The new form where it can be made; else the old one goes on. */
@@ -173,9 +176,9 @@ static wf_status measure(VulkanDevice *device, VulkanRecording *recording)
     double *took = calloc((size_t)recording->form.count, sizeof *took);
     if (!took) return out_of_memory();
     recording->to_measure--;
-    bool too_long = read_times(device, &recording->form, took) && correct(device, recording, took);
+    bool anew = read_times(device, &recording->form, took) && correct(device, recording, took);
     free(took);
-    if (too_long) record_again(device, recording);
+    if (anew) record_again(device, recording);
     return vulkan_alive(device);
 }
 

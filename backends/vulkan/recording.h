@@ -30,7 +30,7 @@ wf_status vulkan_recording_create(VulkanDevice *device, VulkanRecording *recordi
 void vulkan_recording_destroy(VulkanDevice *device, VulkanRecording *recording);
 
 /* Enqueues it, and waits for nothing. Where an earlier run is known to have been far too long in
- * one submission, it is cut anew first. */
+ * one submission, or to have been cut into far too many, it is cut anew first. */
 wf_status vulkan_recording_run(VulkanDevice *device, VulkanRecording *recording);
 
 #endif
