@@ -914,6 +914,16 @@ static void patience_ends_a_run_wherever_it_is_resumed(void **state)
     }
 }
 
+static void patience_that_cannot_run_out_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(wavefield(TRAIN "--out restless --patience 2 --held-out 0"), 1);
+    assert_says("patience: expected 0, as the data holds nothing out to evaluate on, found 2");
+    assert_int_equal(wavefield(TRAIN "--out restless --patience 2 --eval-every 0"), 1);
+    assert_says("--patience 2 needs evaluations on the way");
+    assert_int_not_equal(access(IN_FOLDER("restless"), F_OK), 0);
+}
+
 static void a_diverging_run_names_the_step(void **state)
 {
     (void)state;
@@ -1024,6 +1034,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_keeps_the_last_checkpoint),
         cmocka_unit_test(the_best_checkpoint_is_a_model),
         cmocka_unit_test(patience_ends_a_run_wherever_it_is_resumed),
+        cmocka_unit_test(patience_that_cannot_run_out_is_refused),
         cmocka_unit_test(a_diverging_run_names_the_step),
         cmocka_unit_test(an_infinite_perplexity_is_null_in_json),
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),

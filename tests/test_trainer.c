@@ -721,6 +721,24 @@ static void refuses_other_tokens(void **state)
     fixture_close(&f);
 }
 
+static void refuses_patience_that_cannot_run_out(void **state)
+{
+    (void)state;
+    int32_t tokens[100] = {0};
+    Fixture f = {0};
+    wf_config *config = fixture_config(NULL);
+    must(wf_dataset_from_tokens(tokens, 100, FIXTURE_VOCABULARY, 0, &f.data));
+    must(wf_model_create(cpu(), config, 3, &f.model));
+    assert_int_equal(wf_trainer_create(f.model, f.data,
+                                       wf_trainer_params(.eval_every = 2, .patience = 3),
+                                       &f.trainer),
+                     WF_ERROR_ARGUMENT);
+    assert_message("patience: expected 0, as the data holds nothing out to evaluate on, found 3");
+    must(wf_trainer_create(f.model, f.data, wf_trainer_params(.eval_every = 2), &f.trainer));
+    wf_config_destroy(config);
+    fixture_close(&f);
+}
+
 static void fills_in_defaults(void **state)
 {
     (void)state;
@@ -764,6 +782,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(evaluation_of_a_whole_text),
         cmocka_unit_test(refuses_bad_parameters),
         cmocka_unit_test(refuses_other_tokens),
+        cmocka_unit_test(refuses_patience_that_cannot_run_out),
         cmocka_unit_test(fills_in_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,12 +39,28 @@ static wf_status allocate_programs(wf_trainer *trainer)
     return programs_allocate(&trainer->programs, trainer->model, rate);
 }
 
+static bool has_held_out(const wf_dataset *data)
+{
+    TokenSpan held_out = dataset_held_out(data);
+    return held_out.first < held_out.last;
+}
+
+/* Without evaluations patience would never run out, however long the run. */
+static wf_status check_patience(const wf_trainer_params *settings, const wf_dataset *data)
+{
+    if (settings->patience == 0 || has_held_out(data)) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT,
+                "patience: expected 0, as the data holds nothing out to evaluate on, found %lld",
+                (long long)settings->patience);
+}
+
 wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_params *params,
                             wf_trainer **out)
 {
     wf_trainer_params settings;
     TRY(settings_resolve(params, model->config, &settings));
     TRY(check_vocabulary(model, data));
+    TRY(check_patience(&settings, data));
     wf_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return fail(WF_ERROR_MEMORY, "out of memory for a trainer");
     trainer->model = model;
@@ -100,8 +116,7 @@ bool wf_trainer_evaluation_due(const wf_trainer *trainer)
     const wf_progress *progress = &trainer->progress;
     int64_t every = trainer->settings.eval_every;
     if (progress->step == 0 || progress->evaluated == progress->step) return false;
-    TokenSpan held_out = dataset_held_out(trainer->data);
-    if (held_out.first >= held_out.last) return false;
+    if (!has_held_out(trainer->data)) return false;
     return progress->step >= trainer->settings.steps || (every > 0 && progress->step % every == 0);
 }
 
