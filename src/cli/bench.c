@@ -218,24 +218,14 @@ static wf_status bench(const BenchValues *v)
     return status;
 }
 
-static bool is_ratio(const char *figure)
-{
-    for (int i = 0; i < n_measure_rows; i++)
-        if (!strcmp(measure_rows[i].name, figure)) return true;
-    return false;
-}
-
 static int run(const void *values)
 {
-    const BenchValues *v = values;
-    if (v->figure && !is_rate(v->figure) && !is_ratio(v->figure))
-        return usage_error("bench", "no figure \"%s\"", v->figure);
     return finish("bench", bench(values));
 }
 
 static const Option options[] = {
     OPTION_DEVICE(BenchValues),
-    OPTION(BenchValues, figure, "figure", TEXT, "NAME", NULL, "only this figure",
+    OPTION(BenchValues, figure, "figure", WORD, "NAME", NULL, "only this figure",
            CHOICES("field-copy", "field-scan", "step", "decode", "copy", "product", "field",
                    "training", "generation", "model")),
     OPTION(BenchValues, preset, "preset", TEXT, "PRESET|FILE", NULL,

@@ -17,9 +17,9 @@ extern const Subcommand *const commands[];
 
 /* Rows of option tables that mean the same everywhere. */
 #define OPTION_DEVICE(values)                                                                      \
-    OPTION(values, device, "device", TEXT, "NAME", "auto",                                         \
-           "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices",                 \
-           .names = NAMES_DEVICE)
+    OPTION(values, device, "device", WORD, "NAME", "auto",                                         \
+           "what to compute on; see wavefield devices", .names = NAMES_DEVICE,                     \
+           CHOICES("auto", "cpu[:n]", "vulkan[:n]", "opencl[:n]", "cuda[:n]"))
 #define OPTION_CONFIG(values)                                                                      \
     OPTION(values, config, "config", TEXT, "PRESET|FILE", NULL, "a preset, or a config.json",      \
            .names = NAMES_PRESET)
@@ -30,11 +30,11 @@ extern const Subcommand *const commands[];
                     "newest checkpoint; OUT/best of a training is its best",                       \
                     .names = NAMES_FOLDER)
 #define OPTION_EVALUATOR(values)                                                                   \
-    OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto", "how the field propagates",       \
+    OPTION(values, evaluator, "evaluator", WORD, "NAME", "auto", "how the field propagates",       \
            EVALUATORS)
 #define PRECISIONS CHOICES("f32", "f16", "bf16")
 #define OPTION_PRECISION(values)                                                                   \
-    OPTION(values, precision, "precision", TEXT, "TYPE", "f32",                                    \
+    OPTION(values, precision, "precision", WORD, "TYPE", "f32",                                    \
            "how activations and the weights of products are stored; sums are f32 always",          \
            PRECISIONS)
 #define OPTION_SET(values)                                                                         \

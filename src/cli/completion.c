@@ -27,7 +27,8 @@ static void append_option(Text *script, const Option *option)
                                               : "one",
                 names_word(option));
     const char *const *words = option_words(option);
-    for (int i = 0; words && words[i]; i++) text_append(script, "%s%s", i ? " " : "", words[i]);
+    for (int i = 0; words && words[i]; i++)
+        text_append(script, "%s%.*s", i ? " " : "", (int)strcspn(words[i], "["), words[i]);
     text_append(script, "' ;;\n");
 }
 

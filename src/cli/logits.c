@@ -129,7 +129,7 @@ static const Option options[] = {
            "a text file of tokens, separated by commas or white space", .names = NAMES_FILE),
     OPTION_REQUIRED(LogitsValues, out, "out", TEXT, "FILE", "the safetensors file to write",
                     .names = NAMES_FILE),
-    OPTION(LogitsValues, evaluator, "evaluator", TEXT, "NAME", NULL,
+    OPTION(LogitsValues, evaluator, "evaluator", WORD, "NAME", NULL,
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION(LogitsValues, stream, "stream", FLAG, NULL, NULL,
            "go through the decoder, as generate does"),

@@ -457,11 +457,11 @@ static const Option options[] = {
            "bits"),
     OPTION(TrainValues, no_recompute, "no-recompute", FLAG, NULL, NULL,
            "with --resume: keep it all from now on, where the run began with --recompute"),
-    OPTION(TrainValues, precision, "precision", TEXT, "TYPE", NULL,
-           "f32, f16 or bf16: how activations and the weights of products are stored; f16 scales "
-           "the loss",
+    OPTION(TrainValues, precision, "precision", WORD, "TYPE", NULL,
+           "how activations and the weights of products are stored; f16 scales the loss "
+           "(default: f32)",
            PRECISIONS),
-    OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
+    OPTION(TrainValues, evaluator, "evaluator", WORD, "NAME", NULL,
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION_DEVICE(TrainValues),
 };
