@@ -307,15 +307,18 @@ static wf_status count_buffer(Device *device, int64_t size, Buffer **out)
     return counted->buffer_create(device, size, out);
 }
 
-static void refuses_what_does_not_fit(void **state)
+static void refuse_what_does_not_fit(const char *precision)
 {
-    (void)state;
     Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 8));
+    const wf_trainer_params *params = wf_trainer_params(.batch_size = 8, .precision = precision);
+    const wf_trainer_params *fewer = wf_trainer_params(.batch_size = 2, .precision = precision);
     MemoryPlan large, small;
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 8), &large));
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 2), &small));
-    assert_true(large.parameters == sequence_bytes(&f.model->values));
-    assert_true(large.gradients == large.parameters && large.moments == 2 * large.parameters);
+    must(training_memory(f.device, f.model->config, params, &large));
+    must(training_memory(f.device, f.model->config, fewer, &small));
+    if (!precision) assert_true(large.parameters == sequence_bytes(&f.model->values));
+    if (precision) assert_true(large.parameters > sequence_bytes(&f.model->values));
+    assert_true(large.gradients == sequence_bytes(&f.model->values));
+    assert_true(large.moments == 2 * large.gradients);
     assert_true(small.activations < large.activations);
     wf_trainer_destroy(f.trainer);
 
@@ -326,21 +329,31 @@ static void refuses_what_does_not_fit(void **state)
     f.device->backend = &counting;
     allocations = 0;
     f.device->limits.total = small.total;
-    const wf_trainer_params *params = wf_trainer_params(.batch_size = 8);
     assert_int_equal(wf_trainer_create(f.model, f.data, params, &f.trainer), WF_ERROR_MEMORY);
     assert_message("training needs ");
     assert_message("try batch size 2 instead of 8");
+    f.device->limits.total = small.total - 1; /* the copies in 16 bits count */
+    assert_int_equal(wf_trainer_create(f.model, f.data, fewer, &f.trainer), WF_ERROR_MEMORY);
     f.device->limits.total = 1000;
     assert_int_equal(wf_trainer_create(f.model, f.data, params, &f.trainer), WF_ERROR_MEMORY);
     assert_message("batch size 1 does not fit either");
     assert_int_equal(allocations, 0);
+    assert_string_equal(wf_model_precision(f.model), "f32"); /* and can be used so */
 
     f.device->limits.total = small.total;
-    must(wf_trainer_create(f.model, f.data, wf_trainer_params(.batch_size = 2), &f.trainer));
+    must(wf_trainer_create(f.model, f.data, fewer, &f.trainer));
     assert_true(allocations > 0);
+    must(wf_trainer_step(f.trainer, NULL));
     f.device->backend = counted;
     f.device->limits = limits;
     fixture_close(&f);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    refuse_what_does_not_fit(NULL);
+    refuse_what_does_not_fit("bf16");
 }
 
 /* What the plan adds up is what is allocated. */
@@ -352,20 +365,26 @@ static wf_status add_buffer(Device *device, int64_t size, Buffer **out)
     return counted->buffer_create(device, size, out);
 }
 
-static void memory_plan_is_what_is_allocated(void **state)
+static void expect_planned(const wf_trainer_params *params)
 {
-    (void)state;
     counted = cpu()->backend;
     counting = *counted;
     counting.buffer_create = add_buffer;
     cpu()->backend = &counting;
     allocated = 0;
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 3));
+    Fixture f = open_fixture(SETTINGS("version=4"), params);
     cpu()->backend = counted;
     MemoryPlan memory;
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 3), &memory));
+    must(training_memory(f.device, f.model->config, params, &memory));
     assert_int_equal(memory.total, allocated);
     fixture_close(&f);
+}
+
+static void memory_plan_is_what_is_allocated(void **state)
+{
+    (void)state;
+    expect_planned(wf_trainer_params(.batch_size = 3));
+    expect_planned(wf_trainer_params(.batch_size = 3, .precision = "bf16"));
 }
 
 /* Lets the process grow by this many bytes of addresses, or (0) as it could before. */

@@ -22,21 +22,32 @@ static wf_status allocate_tokens(wf_trainer *trainer)
     return WF_OK;
 }
 
+/* Plans, and refuses what does not fit. */
+static wf_status plan_programs(wf_trainer *trainer)
+{
+    ProgramsParams params;
+    MemoryPlan memory;
+    TRY(programs_params(&trainer->settings, trainer->model->config, &params));
+    TRY(programs_plan(&trainer->programs, trainer->model, &params));
+    programs_memory(&trainer->programs, &memory);
+    return programs_check_memory(trainer->model, &params, &memory);
+}
+
 static wf_status allocate_programs(wf_trainer *trainer)
 {
     const wf_trainer_params *s = &trainer->settings;
-    ProgramsParams params;
+    wf_model *model = trainer->model;
     const double rate[GROUP_COUNT] = {
         [GROUP_BASE] = 1,
         [GROUP_QK] = s->qk_lr_mult,
         [GROUP_KERNEL] = s->kernel_lr_mult,
     };
-    MemoryPlan memory;
-    TRY(programs_params(s, trainer->model->config, &params));
-    TRY(programs_plan(&trainer->programs, trainer->model, &params));
-    programs_memory(&trainer->programs, &memory);
-    TRY(programs_check_memory(trainer->model, &params, &memory));
-    return programs_allocate(&trainer->programs, trainer->model, rate);
+    TRY(model_outline_precision(model, s->precision));
+    wf_status status = plan_programs(trainer);
+    if (!status) status = model_allocate_precision(model);
+    if (!status) return programs_allocate(&trainer->programs, model, rate);
+    wf_model_set_precision(model, NULL); /* what is only sized cannot run */
+    return status;
 }
 
 static bool has_held_out(const wf_dataset *data)
@@ -68,11 +79,10 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
     trainer->settings = settings;
     trainer->schedule = settings_schedule(&settings);
     trainer->progress.steps = settings.steps;
-    wf_status status = wf_model_set_precision(model, settings.precision);
-    trainer->loss_scale = loss_scale_first(model->storage);
-    if (!status)
-        status = batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
+    wf_status status =
+        batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
     if (!status) status = allocate_programs(trainer);
+    trainer->loss_scale = loss_scale_first(model->storage);
     if (!status) status = allocate_tokens(trainer); /* of a batch that fits the device */
     if (status) {
         wf_trainer_destroy(trainer);
