@@ -9,11 +9,13 @@
 #include "scratch.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -803,6 +805,85 @@ static void complete_shards_are_not_thrown_away(void **state)
     assert_false(file_exists(IN_FOLDER("link.part")));
 }
 
+/* ---- two processes and one folder ---- */
+
+typedef struct Halt {
+    int reached[2], go[2]; /* pipes */
+} Halt;
+
+/* The child writes on when the parent says so. */
+static void halt(void *context, const wf_shards_result *so_far)
+{
+    Halt *pipes = context;
+    char word = 'x';
+    (void)so_far;
+    if (write(pipes->reached[1], &word, 1) != 1 || read(pipes->go[0], &word, 1) != 1) _exit(9);
+}
+
+/* A process that writes shards of large.txt to the folder "shared", and is half through. */
+static pid_t start_writing(Halt *pipes)
+{
+    char word;
+    const char *text = IN_FOLDER("large.txt");
+    assert_int_equal(pipe(pipes->reached), 0);
+    assert_int_equal(pipe(pipes->go), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(wf_shards_write(&(wf_shards_params){.files = &text,
+                                                  .n_files = 1,
+                                                  .tokenizer = bytes,
+                                                  .progress = halt,
+                                                  .context = pipes},
+                              IN_FOLDER("shared"), NULL) != WF_OK);
+    assert_int_equal(read(pipes->reached[0], &word, 1), 1);
+    return child;
+}
+
+static int end_writing(Halt *pipes, pid_t child)
+{
+    int status;
+    for (int i = 0; i < 2; i++) {
+        close(pipes->reached[i]);
+        close(pipes->go[i]);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void two_processes_do_not_mix_their_shards(void **state)
+{
+    (void)state;
+    Halt pipes;
+    wf_dataset *dataset;
+    const char *text = IN_FOLDER("second.txt"), *shared = IN_FOLDER("shared");
+    char *large = large_text((size_t)17 << 20, true, 1);
+    write_text("large.txt", large);
+    free(large);
+    write_text("second.txt", "around and around");
+    pid_t child = start_writing(&pipes);
+    assert_int_equal(write_shards(text, bytes, 0, 0, "shared", NULL), WF_ERROR_IO);
+    assert_message("shared.part: another process is writing to this folder");
+    assert_int_equal(write(pipes.go[1], "x", 1), 1);
+    assert_int_equal(end_writing(&pipes, child), 0);
+    must(open_names(&shared, 1, 0, &dataset));
+    assert_int_equal(dataset->count, 17 << 20);
+    wf_dataset_destroy(dataset);
+    remove_shards("shared");
+
+    /* One that is killed holds nothing any more. */
+    child = start_writing(&pipes);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_true(WIFSIGNALED(end_writing(&pipes, child)));
+    assert_true(folder_exists(IN_FOLDER("shared.part")));
+    must(write_shards(text, bytes, 0, 0, "shared", NULL));
+    must(open_names(&shared, 1, 0, &dataset));
+    assert_int_equal(dataset->count, strlen("around and around"));
+    wf_dataset_destroy(dataset);
+    assert_false(file_exists(IN_FOLDER("shared.part")));
+    remove_shards("shared");
+}
+
 static void shards_appear_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -910,6 +991,7 @@ int main(void)
         cmocka_unit_test(one_held_out_token_is_refused),
         cmocka_unit_test(a_cursor_continues_over_shards),
         cmocka_unit_test(complete_shards_are_not_thrown_away),
+        cmocka_unit_test(two_processes_do_not_mix_their_shards),
         cmocka_unit_test(shards_appear_whole_or_not_at_all),
         cmocka_unit_test(vocabularies_of_two_bytes),
     };
