@@ -1031,6 +1031,37 @@ static void every_device_is_checked_and_an_absent_one_is_not_passed(void **state
     assert_int_equal(unsetenv("VK_ICD_FILENAMES"), 0);
 }
 
+/* A report that has no place is no reason to measure for an hour first. */
+static void files_that_cannot_be_written_are_found_first(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *command, *option, *late; /* what the work would have said */
+    } cases[] = {
+        {"check --device cpu --op layernorm", "json", "layernorm"},
+        {"check --device cpu --op layernorm --json fine.json", "junit", "layernorm"},
+        {"bench --device cpu --quick --figure copy", "json", "medians"},
+        {"devices", "json", "auto is"},
+        {"logits --model absent --tokens 1", "out", "absent"},
+        {"plot absent", "out", "absent"},
+    };
+    char says[128];
+    assert_int_equal(folder_run("mkdir -p lone/report.svg"), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(wavefield("%s --%s nowhere/report.svg", cases[i].command, cases[i].option),
+                         1);
+        snprintf(says, sizeof says, "--%s: nowhere/report.svg.part: cannot create: No such file",
+                 cases[i].option);
+        assert_says(says);
+        assert_null(strstr(output, cases[i].late));
+        assert_int_equal(wavefield("%s --%s lone/report.svg", cases[i].command, cases[i].option),
+                         1);
+        snprintf(says, sizeof says, "--%s: lone/report.svg: is a folder", cases[i].option);
+        assert_says(says);
+    }
+    assert_int_equal(folder_run("rm -r lone && test ! -e fine.json"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1066,6 +1097,7 @@ int main(void)
         cmocka_unit_test(check_fails_where_a_device_is_wrong_or_asked_for_nothing),
         cmocka_unit_test(a_model_is_measured_at_positions_it_has_no_place_for),
         cmocka_unit_test(every_device_is_checked_and_an_absent_one_is_not_passed),
+        cmocka_unit_test(files_that_cannot_be_written_are_found_first),
     };
     return cmocka_run_group_tests_name("cli", tests, set_up, folder_tear_down);
 }

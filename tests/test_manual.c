@@ -66,7 +66,7 @@ static OptionNames names_of(const Option *option)
 {
     const char *argument = option->argument ? option->argument : "";
     if (strstr(argument, "PRESET")) return NAMES_PRESET;
-    if (strstr(argument, "FILE")) return NAMES_FILE;
+    if (strstr(argument, "FILE")) return option->names == NAMES_OUTPUT ? NAMES_OUTPUT : NAMES_FILE;
     if (strstr(argument, "DIR")) return NAMES_FOLDER;
     return option->names == NAMES_DEVICE ? NAMES_DEVICE : NAMES_NOTHING;
 }

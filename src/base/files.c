@@ -292,6 +292,15 @@ wf_status file_write_atomic(const char *path, const void *data, size_t size)
     return file_writer_commit(writer);
 }
 
+wf_status file_check_writable(const char *path)
+{
+    FileWriter *writer;
+    if (folder_exists(path)) return fail(WF_ERROR_IO, "%s: is a folder, a file is expected", path);
+    TRY(file_writer_create(path, 0, &writer));
+    file_writer_discard(writer);
+    return WF_OK;
+}
+
 wf_status file_rename(const char *from, const char *to)
 {
     if (rename(from, to))

@@ -76,6 +76,16 @@ wf_status model_open(wf_device *device, const char *folder, const char *precisio
     return status;
 }
 
+wf_status json_write(const char *path, json_t *root)
+{
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    wf_status status = text ? file_write_atomic(path, text, strlen(text))
+                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
 const char *bytes_print(int64_t bytes, char *text, size_t size)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};

@@ -8,6 +8,8 @@
 #include "wavefield/device.h"
 #include "wavefield/model.h"
 
+#include <jansson.h>
+
 extern const Subcommand command_devices, command_info, command_train, command_eval,
     command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot,
     command_tune;
@@ -58,6 +60,9 @@ int64_t config_integer(const wf_config *config, const char *key);
 /* A model folder, or the newest checkpoint of a training folder that holds no finished model;
  * `precision` as in wf_model_set_precision(). */
 wf_status model_open(wf_device *device, const char *folder, const char *precision, wf_model **out);
+
+/* Writes an object (NULL: out of memory) to a file, whole, and releases it. */
+wf_status json_write(const char *path, json_t *root);
 
 /* "1.23 GiB"; returns `text`. */
 const char *bytes_print(int64_t bytes, char *text, size_t size);

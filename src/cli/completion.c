@@ -9,7 +9,8 @@ static const char tables_line[] = "# @TABLES@\n";
 static const char *names_word(const Option *option)
 {
     switch (option->names) {
-    case NAMES_FILE: return "file";
+    case NAMES_FILE:
+    case NAMES_OUTPUT: return "file";
     case NAMES_FOLDER: return "folder";
     case NAMES_PRESET: return "file";
     case NAMES_DEVICE: return "device";

@@ -128,7 +128,7 @@ static const Option options[] = {
     OPTION(LogitsValues, tokens_file, "tokens-file", TEXT, "FILE", NULL,
            "a text file of tokens, separated by commas or white space", .names = NAMES_FILE),
     OPTION_REQUIRED(LogitsValues, out, "out", TEXT, "FILE", "the safetensors file to write",
-                    .names = NAMES_FILE),
+                    .names = NAMES_OUTPUT),
     OPTION(LogitsValues, evaluator, "evaluator", WORD, "NAME", NULL,
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION(LogitsValues, stream, "stream", FLAG, NULL, NULL,

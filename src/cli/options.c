@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include "base/files.h"
 #include "base/text.h"
 #include "wavefield/config.h"
 
@@ -240,6 +241,21 @@ static int values_read(const Subcommand *command, int n_words, char **words, voi
     return EXIT_SUCCESS;
 }
 
+/* The results of long work have a place to go. */
+static int outputs_check(const Subcommand *command, void *values)
+{
+    for (int i = 0; i < command->n_options; i++) {
+        const Option *option = &command->options[i];
+        if (option->names != NAMES_OUTPUT) continue;
+        const char *path = *(const char *const *)option_value(option, values);
+        if (!path || !file_check_writable(path)) continue;
+        fprintf(stderr, "wavefield %s: --%s: %s\n", command->name, option->name,
+                wf_error_message());
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
 int command_run(const Subcommand *command, int n_words, char **words)
 {
     for (int i = 0; i < n_words; i++) {
@@ -251,6 +267,7 @@ int command_run(const Subcommand *command, int n_words, char **words)
     if (!values) return EXIT_FAILURE;
     int status = values_prepare(command, n_words, values);
     if (!status) status = values_read(command, n_words, words, values);
+    if (!status) status = outputs_check(command, values);
     if (!status) status = command->run(values);
     values_release(command, values);
     free(values);

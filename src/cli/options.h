@@ -29,10 +29,12 @@ typedef struct TextList {
     int count;
 } TextList;
 
-/* What a value names, for a shell to complete. */
+/* What a value names: for a shell to complete, and of a file that the command will write to find
+ * out, before it does anything, that it cannot. */
 typedef enum OptionNames {
     NAMES_NOTHING,
     NAMES_FILE,
+    NAMES_OUTPUT,
     NAMES_FOLDER,
     NAMES_PRESET, /* or a file */
     NAMES_DEVICE
