@@ -22,10 +22,11 @@ wf_status device_open(const char *command, const char *name, wf_device **out)
     TRY(wf_device_open(name, out));
     wf_device_describe(*out, &info);
     if (info.tuning_damaged)
-        fprintf(stderr,
-                "wavefield %s: warning: the tuning kept for %s is damaged and not used; wavefield "
-                "tune makes a new one\n",
-                command, info.id);
+        fprintf(
+            stderr,
+            "wavefield %s: warning: the tuning kept for %s is damaged, or another version's, and "
+            "not used; wavefield tune makes a new one\n",
+            command, info.id);
     return WF_OK;
 }
 

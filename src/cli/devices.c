@@ -57,7 +57,9 @@ static void print_computing(const wf_device_info *info)
     printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
            info->matrix_units ? "" : "no ");
     if (info->tuning_damaged)
-        printf("%37sdamaged tuning, not used: wavefield tune makes a new one\n", "");
+        printf(
+            "%37sdamaged tuning, or another version's, not used: wavefield tune makes a new one\n",
+            "");
     else if (info->tuned)
         printf("%37stuned for %d classes of products (%016llx)\n", "", info->tuned,
                (unsigned long long)info->tuning);
