@@ -6,23 +6,28 @@
  *     dv = Σ_queries p·dy   a = k, b = q, x = dy
  * so that a·b gives s and c·d gives dp, the rows being the group's own tokens. `owns_keys` marks the
  * last two, `of_values` the last. Group x is a sample's head, y a block (those that meet most come
- * first), z a tile of channels. */
+ * first), z is slice·tiles + tile: a tile of channels and a slice of the blocks that it meets. With
+ * several slices each writes what it summed, partial [B,N,H, slices, d], for sum_slices. */
 #include "attention.h"
 
 KERNEL(attention_gradient, 256,
-       READ(a) READ(b) READ(c) READ(d) READ(x) READ_FLOAT(lse) READ_FLOAT(along) UPDATE(gradient),
-       UINT(tokens) UINT(heads) UINT(width) UINT(owns_keys) UINT(of_values) UINT(accumulate)
-       FLOAT(scale))
+       READ(a) READ(b) READ(c) READ(d) READ(x) READ_FLOAT(lse) READ_FLOAT(along) UPDATE(gradient)
+       WRITE_FLOAT(partial),
+       UINT(tokens) UINT(heads) UINT(width) UINT(slices) UINT(tiles) UINT(owns_keys)
+       UINT(of_values) UINT(accumulate) FLOAT(scale))
 SHARED(float, tile_a, 16 * 65)
 SHARED(float, tile_b, 16 * 65)
 BODY
 {
-    uint lane_row = LANE / 16u, lane_col = LANE % 16u;
-    uint row = arg.heads * arg.width, first_col = GROUP_Z * 16u * COLS_EACH;
+    uint lane_row = LANE / 16u, lane_col = LANE % 16u, slice = GROUP_Z / arg.tiles;
+    uint row = arg.heads * arg.width, first_col = GROUP_Z % arg.tiles * 16u * COLS_EACH;
     uint head_at = GROUP_X / arg.heads * arg.tokens * row + GROUP_X % arg.heads * arg.width;
     uint blocks = (arg.tokens + 63u) / 64u;
     uint mine = arg.owns_keys != 0u ? GROUP_Y : blocks - 1u - GROUP_Y;
     uint begin = arg.owns_keys != 0u ? mine : 0u, end = arg.owns_keys != 0u ? blocks : mine + 1u;
+    uint each = (end - begin + arg.slices - 1u) / arg.slices;
+    begin += slice * each;
+    end = min(end, begin + each);
     uint own = mine * 64u, own_at = head_at + own * row, rows = min(arg.tokens - own, 64u);
 
     float sum[4][COLS_EACH];
@@ -65,7 +70,10 @@ BODY
             if (i < rows && col < arg.width) {
                 uint at = own_at + i * row + col;
                 float value = sum[m][n];
-                STORE(gradient, at, arg.accumulate != 0u ? LOAD(gradient, at) + value : value);
+                if (arg.slices > 1u)
+                    AT(partial, (at / arg.width * arg.slices + slice) * arg.width + col) = value;
+                else
+                    STORE(gradient, at, arg.accumulate != 0u ? LOAD(gradient, at) + value : value);
             }
         }
     }

@@ -4,12 +4,14 @@
  *
  * head [H, 3]: {z, below z}, z = e^(-α+iω) in two-floats; {cos φ/Z, sin φ/Z, Z, α};
  * {∂Z/∂α, ∂Z/∂ω, ∂Z/∂φ, dα/d damping}. The derivatives are 0 where Z stands at its floor. Terms
- * below e^-40 are left out. Parameters that are not finite give a Z that is not. */
+ * below e^-40 are left out. Parameters that are not finite give a Z that is not. With norm_only the
+ * Z of each head is all that is written, to norm [H]. */
 #include "math.h"
 
 KERNEL(field_heads, 256,
-       READ_FLOAT(frequency) READ_FLOAT(damping) READ_FLOAT(phase) WRITE_FLOAT4(head),
-       UINT(cells) UINT(dc) FLOAT(damping_limit))
+       READ_FLOAT(frequency) READ_FLOAT(damping) READ_FLOAT(phase) WRITE_FLOAT4(head)
+       WRITE_FLOAT(norm),
+       UINT(cells) UINT(dc) UINT(norm_only) FLOAT(damping_limit))
 SHARED(float4, value_and_phi, 256)
 SHARED(float4, alpha_and_omega, 256)
 BODY
@@ -58,14 +60,18 @@ BODY
 
     if (LANE == 0u) {
         float least = arg.dc != 0u ? 0.5e-8f : 1e-8f;
-        float total = value.x + value.y, norm = max(fabs(total), least);
+        float total = value.x + value.y, z = max(fabs(total), least);
         float flip = fabs(total) > least ? (total < 0.0f ? -1.0f : 1.0f) : 0.0f;
-        if (is_finite(omega) * is_finite(raw) * is_finite(phi) == 0u) norm = FROM_BITS(0x7fc00000u);
-        AT(head, 3u * h) = twofold_decay(FLOAT2(bounded, 0.0f), turn);
-        AT(head, 3u * h + 1u) = FLOAT4(c.x / norm, c.y / norm, norm, alpha);
-        AT(head, 3u * h + 2u) = FLOAT4(flip * (by_alpha.x + by_alpha.y),
-                                       flip * (by_omega.x + by_omega.y),
-                                       flip * (by_phi.x + by_phi.y), slope);
+        if (is_finite(omega) * is_finite(raw) * is_finite(phi) == 0u) z = FROM_BITS(0x7fc00000u);
+        if (arg.norm_only != 0u) {
+            AT(norm, h) = z;
+        } else {
+            AT(head, 3u * h) = twofold_decay(FLOAT2(bounded, 0.0f), turn);
+            AT(head, 3u * h + 1u) = FLOAT4(c.x / z, c.y / z, z, alpha);
+            AT(head, 3u * h + 2u) = FLOAT4(flip * (by_alpha.x + by_alpha.y),
+                                           flip * (by_omega.x + by_omega.y),
+                                           flip * (by_phi.x + by_phi.y), slope);
+        }
     }
 }
 END

@@ -1,20 +1,24 @@
 /* The token scan continued from a state (spec §2, "Token scan"): group x is 64 channels of head y
  * of sample z, which it walks through all tokens. Before each 64 tokens its lanes compute how far
- * the head's pole turns on the way to them, a token a lane. */
+ * the head's pole turns on the way to them, a token a lane. norm [H] is field_heads' Z. */
 #include "math.h"
 
 KERNEL(field_stream, 64,
-       READ(u) READ_FLOAT(frequency) READ_INT(cell) READ_FLOAT(fraction) READ_INT(start)
-       READ_FLOAT4(head) UPDATE(r) UPDATE_FLOAT(state),
-       UINT(tokens) UINT(heads) UINT(width) UINT(accumulate))
+       READ(u) READ_FLOAT(frequency) READ_FLOAT(damping) READ_FLOAT(phase) READ_INT(cell)
+       READ_FLOAT(fraction) READ_INT(start) READ_FLOAT(norm) UPDATE(r) UPDATE_FLOAT(state),
+       UINT(tokens) UINT(heads) UINT(width) UINT(accumulate) FLOAT(damping_limit))
 SHARED(float4, jump, 64)
 SHARED(float, part, 64)
 BODY
 {
     uint h = GROUP_Y, channel = GROUP_X * LANES + LANE;
-    float4 z = AT(head, 3u * h), c = AT(head, 3u * h + 1u);
-    uint2 turn = turns_of(AT(frequency, h));
-    float alpha = min(c.w, 200.0f);
+    float omega = AT(frequency, h), raw = AT(damping, h), phi = AT(phase, h), total = AT(norm, h);
+    uint2 turn = turns_of(omega);
+    float alpha = min(min(softplus(raw), arg.damping_limit), 200.0f);
+    if (is_finite(omega) * is_finite(raw) * is_finite(phi) == 0u) total = FROM_BITS(0x7fc00000u);
+    float4 z = twofold_decay(FLOAT2(alpha, 0.0f), turn);
+    float2 c = cos_sin(turns_of(phi));
+    c = FLOAT2(c.x / total, c.y / total);
     uint slot = (GROUP_Z * arg.heads + h) * 2u * arg.width + channel;
     float2 now = FLOAT2(0.0f, 0.0f);
     if (channel < arg.width) now = FLOAT2(AT(state, slot), AT(state, slot + arg.width));

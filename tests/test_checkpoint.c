@@ -490,6 +490,11 @@ static void wrong_cursor(void)
 
 static void wrong_loss_scale(void)
 {
+    replace_text(AT_1("state.json"), "\"scale\": 1.0", "\"scale\": 2.0");
+}
+
+static void no_loss_scale(void)
+{
     replace_text(AT_1("state.json"), "\"scale\": 1.0", "\"scale\": 3.0");
 }
 
@@ -551,9 +556,11 @@ static void names_what_does_not_fit(void **state)
            "config.json: field_size is 43, this trainer's model has 41");
     refuse(same, other_format, WF_ERROR_UNSUPPORTED, "state.json: format 2, expected 1");
     refuse(same, no_cursor, WF_ERROR_FORMAT,
-           "state.json: position: expected a count, found nothing");
+           "state.json: data: position: expected a count of at most 2^53, found nothing");
     refuse(same, wrong_cursor, WF_ERROR_FORMAT, "state.json: data cursor: ");
-    refuse(same, wrong_loss_scale, WF_ERROR_FORMAT, "loss_scale: scale: expected 1, found 3");
+    refuse(same, wrong_loss_scale, WF_ERROR_FORMAT, "loss_scale: scale: expected 1, found 2");
+    refuse(same, no_loss_scale, WF_ERROR_FORMAT,
+           "state.json: loss_scale: scale: expected a power of two from 1 on, found 3.0");
     refuse(same, wrong_setting, WF_ERROR_FORMAT, "state.json: settings: accumulation is not");
     refuse(same, negative_loss, WF_ERROR_FORMAT, "state.json: best: loss: expected a number of 0");
     refuse(same, evaluated_ahead, WF_ERROR_FORMAT, "state.json: evaluated after step 2 and best");
@@ -573,6 +580,46 @@ static void names_other_settings(void **state)
            "was trained with precision = f32, this trainer has bf16");
     refuse(wf_trainer_params(.batch_size = 2, .learning_rate = 0.1), NULL, WF_ERROR_ARGUMENT,
            "was trained with learning_rate = 0.002");
+}
+
+/* Earlier versions knew less: what their checkpoints lack has the value it had for them. */
+static void what_earlier_versions_did_not_write_has_its_value(void **state)
+{
+    (void)state;
+    static const char *const later[] = {"evaluated", "since",    "loss_scale", "scale",
+                                        "good",      "tuning",   "recompute",  "eval_every",
+                                        "patience",  "precision"};
+    Fixture f = open_fixture(), resumed = open_fixture();
+    steps(&f, 2);
+    must(wf_trainer_save(f.trainer, folder, 1));
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        char key[32], other[32];
+        snprintf(key, sizeof key, "\"%s\"", later[i]);
+        snprintf(other, sizeof other, "\"x%s\"", later[i]);
+        replace_text(IN_FOLDER("step-00000002/state.json"), key, other);
+        must(wf_trainer_resume(resumed.trainer, folder));
+        assert_same_training(f.trainer, resumed.trainer);
+        assert_true(resumed.trainer->loss_scale.scale == 1);
+    }
+    wf_trainer_params settings;
+    must(wf_checkpoint_settings(IN_FOLDER("step-00000002"), &settings));
+    assert_string_equal(settings.precision, "f32");
+    fixture_close(&f);
+    fixture_close(&resumed);
+}
+
+/* In f16 a scale of 1 would be no beginning. */
+static void a_missing_loss_scale_is_the_first(void **state)
+{
+    (void)state;
+    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.precision = "f16"));
+    double first = f.trainer->loss_scale.scale;
+    must(wf_trainer_save(f.trainer, folder, 1));
+    replace_text(IN_FOLDER("step-00000000/state.json"), "\"loss_scale\"", "\"x\"");
+    f.trainer->loss_scale.scale = 4;
+    must(wf_trainer_resume(f.trainer, folder));
+    assert_true(first > 1 && f.trainer->loss_scale.scale == first);
+    fixture_close(&f);
 }
 
 static void settings_survive(void **state)
@@ -613,6 +660,8 @@ int main(void)
         WITH_FOLDER(full_disk_leaves_the_previous),
         WITH_FOLDER(names_what_does_not_fit),
         WITH_FOLDER(names_other_settings),
+        WITH_FOLDER(what_earlier_versions_did_not_write_has_its_value),
+        WITH_FOLDER(a_missing_loss_scale_is_the_first),
         WITH_FOLDER(settings_survive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

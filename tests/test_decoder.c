@@ -355,6 +355,51 @@ static void test_reset(void **state)
     wf_device_close(device);
 }
 
+static int count_nodes(const Graph *graph, Op op)
+{
+    int count = 0;
+    for (int n = 0; n < graph->n_nodes; n++) count += graph->nodes[n].op == op;
+    return count;
+}
+
+/* The sums over a whole field that parameters alone decide are made once, for the parameters that
+ * there are when a stream begins. */
+static void test_norms_are_summed_once_a_stream(void **state)
+{
+    (void)state;
+    static const char *const settings[MAX_SETTINGS] = {
+        SMALL, "version=4", "max_seq_len=90", "field_size=90", "mixer=wave,attention,wave"};
+    enum { N = 5 };
+    wf_device *device = open_float();
+    wf_model *model = model_of(device, settings);
+    const int64_t vocabulary = model->config->vocab_size;
+    const size_t bytes = (size_t)vocabulary * sizeof(float);
+    float *logits = malloc(3 * bytes), *again = logits + vocabulary, *fresh = again + vocabulary;
+    int32_t *tokens = draw_tokens(model, 1, N);
+    wf_decoder *decoder, *other;
+    assert_int_equal(wf_decoder_create(model, 1, &decoder), WF_OK);
+    assert_int_equal(wf_decoder_feed(decoder, tokens, N, logits, NULL), WF_OK);
+    const ChunkProgram *token = &decoder->programs[DECODER_CHUNKS - 1][0][HEAD_LAST];
+    assert_int_equal(count_nodes(token->graph, OP_FIELD_STREAM), 2);
+    assert_int_equal(count_nodes(token->graph, OP_FIELD_NORM), 0);
+    assert_int_equal(count_nodes(decoder->opening, OP_FIELD_NORM), 2);
+    assert_int_equal(decoder->opening->n_nodes, 2);
+
+    stir(model);
+    assert_int_equal(wf_decoder_reset(decoder), WF_OK);
+    assert_int_equal(wf_decoder_feed(decoder, tokens, N, again, NULL), WF_OK);
+    assert_int_equal(wf_decoder_create(model, 1, &other), WF_OK);
+    assert_int_equal(wf_decoder_feed(other, tokens, N, fresh, NULL), WF_OK);
+    assert_memory_equal(again, fresh, bytes);
+    assert_memory_not_equal(again, logits, bytes);
+    wf_decoder_destroy(decoder);
+    wf_decoder_destroy(other);
+    wf_model_destroy(model);
+    wf_device_close(device);
+    free(logits);
+    free(tokens);
+}
+
 /* ---- what is refused ---- */
 
 static void expect_refused(wf_decoder *decoder, const int32_t *tokens, int64_t n, wf_status status,
@@ -578,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_double_equals_full),
         cmocka_unit_test(test_float_equals_full),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_norms_are_summed_once_a_stream),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_leaky_geometry),
         cmocka_unit_test(test_failing_device),

@@ -462,22 +462,37 @@ static void put_rows(double *x, int64_t B, int64_t N, int64_t row, int64_t first
                (size_t)(count * row) * sizeof *x);
 }
 
+static double *run_norm(bool as_double, const Case *c)
+{
+    const Setup *s = &c->setup;
+    OneOp op = {.op = OP_FIELD_NORM,
+                .params.field = c->params,
+                .n_in = 3,
+                .in = {reals(SHAPE(s->H), c->frequency), reals(SHAPE(s->H), c->damping),
+                       reals(SHAPE(s->H), c->phase)},
+                .n_out = 1,
+                .out = {nothing(SHAPE(s->H))}};
+    return test_run(test_device(as_double), &op).out[0];
+}
+
 static double *run_stream(bool as_double, const Case *c, int64_t tokens_a_call)
 {
     const Setup *s = &c->setup;
     const int64_t row = s->H * s->d;
     double *r = test_memory((size_t)elements_of_u(s) * sizeof *r);
     double *state = test_memory((size_t)(s->B * row * 2) * sizeof *state), at = 0;
+    double *norm = run_norm(as_double, c);
     for (int64_t n = 0; n < s->N; n += tokens_a_call) {
         int64_t count = int64_min(tokens_a_call, s->N - n);
         Shape u = SHAPE(s->B, count, s->H, s->d);
         OneOp op = {.op = OP_FIELD_STREAM,
                     .params.field = c->params,
-                    .n_in = 7,
+                    .n_in = 8,
                     .in = {reals(u, rows_of(c->u, s->B, s->N, row, n, count)),
                            reals(SHAPE(s->H), c->frequency), reals(SHAPE(s->H), c->damping),
                            reals(SHAPE(s->H), c->phase), wholes(SHAPE(count), c->cell + n),
-                           reals(SHAPE(count), c->fraction + n), wholes(SHAPE(1), &at)},
+                           reals(SHAPE(count), c->fraction + n), wholes(SHAPE(1), &at),
+                           reals(SHAPE(s->H), norm)},
                     .n_out = 2,
                     .out = {nothing(u), reals(SHAPE(s->B, s->H, 2, s->d), state)}};
         OneOpResult result = test_run(test_device(as_double), &op);

@@ -103,6 +103,43 @@ static void a_failing_write_leaves_the_old_file(void **state)
     unlink(at("f"));
 }
 
+static void places_for_results_are_tried(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write_atomic(at("f"), "old", 3), WF_OK);
+    assert_int_equal(file_check_writable(at("f")), WF_OK);
+    assert_content(at("f"), "old");
+    assert_int_equal(file_check_writable(at("g")), WF_OK);
+    assert_false(file_exists(at("g")) || file_exists(at("g.part")));
+    assert_int_equal(file_check_writable(at("nowhere/g")), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "nowhere/g.part: cannot create: No such file"));
+    assert_int_equal(file_check_writable(at("f/g")), WF_ERROR_IO);
+    assert_int_equal(file_check_writable(folder), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "is a folder, a file is expected"));
+    assert_int_equal(unlink(at("f")), 0);
+}
+
+static void a_folder_is_held_by_one(void **state)
+{
+    (void)state;
+    int lock, other;
+    assert_int_equal(folder_lock(at("held"), &lock), WF_OK);
+    assert_int_equal(folder_lock(at("held"), &other), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "held: another process is writing"));
+    assert_int_equal(file_rename(at("held"), at("done")), WF_OK);
+    assert_int_equal(folder_lock(at("held"), &other), WF_OK); /* another folder */
+    folder_unlock(other);
+    folder_unlock(lock);
+    assert_int_equal(folder_lock(at("held"), &lock), WF_OK);
+    folder_unlock(lock);
+    assert_int_equal(symlink("done", at("link")), 0);
+    assert_int_equal(folder_lock(at("link"), &lock), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "it is a link"));
+    assert_int_equal(unlink(at("link")), 0);
+    assert_int_equal(rmdir(at("held")), 0);
+    assert_int_equal(rmdir(at("done")), 0);
+}
+
 static void missing_and_wrong_files_are_named(void **state)
 {
     (void)state;
@@ -369,6 +406,8 @@ int main(void)
         CASE(a_write_replaces_the_whole_file),
         CASE(discarding_leaves_the_old_file),
         CASE(a_failing_write_leaves_the_old_file),
+        CASE(places_for_results_are_tried),
+        CASE(a_folder_is_held_by_one),
         CASE(missing_and_wrong_files_are_named),
         CASE(pipes_and_devices_are_refused_at_once),
         CASE(links_are_read_and_not_written_through),

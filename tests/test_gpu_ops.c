@@ -795,7 +795,7 @@ static int open_gpu(const char *name)
 
 /* ---- attention ---- */
 
-enum { ATTENDED = 150, ATTENTION_ROW = 10, ATTENDED_ELEMENTS = ATTENDED * ATTENTION_ROW };
+enum { ATTENDED = 300, ATTENTION_ROW = 10, ATTENDED_ELEMENTS = ATTENDED * ATTENTION_ROW };
 
 /* What attention of [1, ATTENDED, 2, 5] gives: y, streamed y, dq. */
 typedef struct Attended {
@@ -838,7 +838,7 @@ static Attended attend(double *q, double *k, double *v, double *dy)
 static void later_tokens_do_not_show(void **state)
 {
     (void)state;
-    static const int at[] = {1, 63, 64, 149};
+    static const int at[] = {1, 63, 64, 149, 256, 299};
     for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
         double *in[4];
         for (int k = 0; k < 4; k++) in[k] = test_normal((uint64_t)k, ATTENDED_ELEMENTS, 1);

@@ -4,6 +4,7 @@
 #include "tests/scratch.h"
 #include "tests/support.h"
 
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "base/files.h"
 #include "check/check.h"
@@ -119,16 +120,17 @@ typedef struct Lowered {
     uint32_t splits;
 } Lowered;
 
-static Lowered lower(Device *device, const ProductParams *p)
+static Lowered lower_stored(Device *device, const ProductParams *p, DType type)
 {
     Region region = {.name = "values"};
     Graph *graph = graph_create();
+    graph->storage = type;
     const Shape shapes[] = {SHAPE(p->rows * p->inner), SHAPE(p->inner * p->cols),
                             SHAPE(p->rows, p->cols)};
     TensorId ids[3];
     for (int i = 0; i < 3; i++)
-        ids[i] = graph_external(graph, "value", DTYPE_REAL, shapes[i], &region,
-                                region_append(&region, &device->limits, DTYPE_REAL, shapes[i]));
+        ids[i] = graph_external(graph, "value", type, shapes[i], &region,
+                                region_append(&region, &device->limits, type, shapes[i]));
     TensorId in[] = {ids[0], ids[1], NO_TENSOR};
     graph_append(graph, &(NodeParams){.op = OP_PRODUCT,
                                       .params = {.product = *p},
@@ -145,6 +147,11 @@ static Lowered lower(Device *device, const ProductParams *p)
     plan_destroy(plan);
     graph_destroy(graph);
     return lowered;
+}
+
+static Lowered lower(Device *device, const ProductParams *p)
+{
+    return lower_stored(device, p, DTYPE_REAL);
 }
 
 static void expect_lowered(Device *device, int64_t rows, int64_t cols, int64_t inner,
@@ -174,11 +181,11 @@ static GpuTuning some_tuning(void)
 {
     GpuTuning tuning = {0};
     ProductParams p = product_packed(256, 256, 512, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, (ProductChoice){TILE_8X4, 3}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_8X4, 3}));
     p = product_packed(2, 256, 512, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, (ProductChoice){TILE_FEW, 5}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_FEW, 5}));
     p = product_packed(32, 32, 4096, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, (ProductChoice){TILE_8X8_DEEP, 64}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_8X8_DEEP, 64}));
     return tuning;
 }
 
@@ -220,6 +227,51 @@ static void a_stored_tuning_is_honoured(void **state)
     assert_int_equal(device->info.tuned, 0);
     backend->close(device);
     backend->close(before);
+}
+
+/* What was measured in one type says nothing of another. */
+static void each_storage_type_is_tuned_by_itself(void **state)
+{
+    (void)state;
+    GpuTuning tuning = {0};
+    const ProductParams p = product_packed(256, 256, 512, false, true);
+    static const struct {
+        DType type;
+        ProductChoice choice;
+        KernelId kernel;
+    } tuned[] = {{DTYPE_REAL, {TILE_8X4, 3}, KERNEL_PRODUCT_8X4},
+                 {DTYPE_F16, {TILE_4X8, 2}, KERNEL_PRODUCT_4X8}};
+    Device *device = open_again();
+    if (device->limits.dtype_size[DTYPE_F16] == 0) {
+        backend->close(device);
+        skip();
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_true(gpu_tuning_set(&tuning, &p, tuned[i].type, tuned[i].choice));
+        assert_int_equal(tuning.count, i + 1);
+    }
+    Lowered rule = lower_stored(device, &p, DTYPE_F16);
+    uint64_t both = gpu_tuning_fingerprint(&tuning);
+    test_ok(gpu_tuning_store(&tuning, backend->name, &device->info));
+    backend->close(device);
+    device = open_again();
+    assert_int_equal(device->info.tuned, 2);
+    assert_true(device->info.tuning == both);
+    for (int i = 0; i < 2; i++) {
+        Lowered lowered = lower_stored(device, &p, tuned[i].type);
+        /* an f16 kernel is a variant, some places behind */
+        assert_in_range(lowered.kernel, tuned[i].kernel, tuned[i].kernel + (unsigned)tuned[i].type);
+        assert_int_equal(lowered.splits, tuned[i].choice.splits);
+    }
+    tuning.products[1].shapes.storage = DTYPE_BF16;
+    assert_true(gpu_tuning_fingerprint(&tuning) != both);
+    test_ok(gpu_tuning_store(&tuning, backend->name, &device->info));
+    backend->close(device);
+    device = open_again();
+    Lowered untuned = lower_stored(device, &p, DTYPE_F16);
+    assert_int_equal(untuned.kernel, rule.kernel);
+    assert_int_equal(untuned.splits, rule.splits);
+    backend->close(device);
 }
 
 /* ---- files ---- */
@@ -298,6 +350,32 @@ static void damaged_tunings_are_not_used(void **state)
     free(path);
 }
 
+/* A whole file, with a checksum that is right (see backends/gpu/cache.c). */
+static void files_of_another_format_are_not_used(void **state)
+{
+    (void)state;
+    enum { HEADER = 32, CHECKSUM = 24 };
+    GpuTuning tuning = some_tuning();
+    DeviceInfo info = described("1.0");
+    test_ok(gpu_tuning_store(&tuning, "backend", &info));
+    char *path = kept_file(), *whole;
+    size_t size;
+    test_ok(file_read(path, 1 << 20, &whole, &size));
+    for (char format = '2'; format >= '1'; format--) {
+        char *at = whole + HEADER;
+        while (memcmp(at, "\"format\": ", 10) != 0) at++;
+        at[10] = format;
+        uint64_t checksum = gpu_hash(GPU_HASH_START, whole + HEADER, size - HEADER);
+        memcpy(whole + CHECKSUM, &checksum, sizeof checksum);
+        test_ok(file_write_atomic(path, whole, size));
+        info = described("1.0");
+        assert_int_equal(info.tuned, format == '2' ? 3 : 0);
+        assert_int_equal(info.tuning_damaged, format != '2');
+    }
+    free(whole);
+    free(path);
+}
+
 static void nothing_is_kept_without_a_folder(void **state)
 {
     (void)state;
@@ -313,28 +391,29 @@ static void classes_are_limited(void **state)
     (void)state;
     GpuTuning tuning = {0};
     int set = 0;
-    for (int k = 0; k < 20 * 20; k++) {
-        ProductParams p = product_packed(1 << k % 20, 1 << k / 20, 1, false, false);
-        set += gpu_tuning_set(&tuning, &p, (ProductChoice){TILE_4X4, 1});
+    for (int k = 0; k < 3 * 20 * 20; k++) {
+        static const DType types[] = {DTYPE_REAL, DTYPE_F16, DTYPE_BF16};
+        ProductParams p = product_packed(1 << k / 3 % 20, 1 << k / 60, 1, false, false);
+        set += gpu_tuning_set(&tuning, &p, types[k % 3], (ProductChoice){TILE_4X4, 1});
     }
     assert_int_equal(set, GPU_TUNED_MOST);
     assert_int_equal(tuning.count, GPU_TUNED_MOST);
     ProductParams huge = product_packed(INT64_C(1) << 40, 181, 182, false, false);
-    assert_int_equal(product_class(&huge).rows, 31);
-    assert_int_equal(product_class(&huge).cols, 7);  /* 181 < 128·√2 */
-    assert_int_equal(product_class(&huge).inner, 8); /* 182 > 128·√2 */
+    assert_int_equal(product_class(&huge, DTYPE_REAL).rows, 31);
+    assert_int_equal(product_class(&huge, DTYPE_REAL).cols, 7);  /* 181 < 128·√2 */
+    assert_int_equal(product_class(&huge, DTYPE_REAL).inner, 8); /* 182 > 128·√2 */
 }
 
 /* ---- tuning ---- */
 
-static void the_fastest_is_chosen(void **state)
+static void expect_fastest(DType storage)
 {
-    (void)state;
+    if (gpu->limits.dtype_size[storage] == 0) return;
     ProductParams p = product_packed(40, 24, 300, false, true);
     const TuneEffort effort = {0, {.least = 1, .most = 1}};
     TuneResult result;
-    test_ok(tune_product(gpu, &p, &effort, &result));
-    assert_true(result.count > 1);
+    test_ok(tune_product(gpu, &p, storage, &effort, &result));
+    assert_true(result.count > 1 && result.storage == storage);
     double least = result.candidates[0].seconds;
     for (int i = 0; i < result.count; i++) {
         const TuneCandidate *c = &result.candidates[i];
@@ -344,6 +423,14 @@ static void the_fastest_is_chosen(void **state)
     }
     assert_true(result.candidates[result.best].seconds <= least * TUNE_GAIN);
     assert_int_equal(tuning_of(gpu)->forced.tile, TILE_RULE);
+}
+
+static void the_fastest_is_chosen(void **state)
+{
+    (void)state;
+    expect_fastest(DTYPE_REAL);
+    expect_fastest(DTYPE_F16);
+    expect_fastest(DTYPE_BF16);
 }
 
 static int open_gpu(const char *name)
@@ -373,8 +460,11 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(tiles_round_alike, test_release),
         cmocka_unit_test(the_rules_fill_a_large_device),
         cmocka_unit_test_setup_teardown(a_stored_tuning_is_honoured, use_folder, test_release),
+        cmocka_unit_test_setup_teardown(each_storage_type_is_tuned_by_itself, use_folder,
+                                        test_release),
         cmocka_unit_test_setup(other_devices_and_drivers_are_not_tuned, use_folder),
         cmocka_unit_test_setup(damaged_tunings_are_not_used, use_folder),
+        cmocka_unit_test_setup(files_of_another_format_are_not_used, use_folder),
         cmocka_unit_test_setup(nothing_is_kept_without_a_folder, use_folder),
         cmocka_unit_test(classes_are_limited),
         cmocka_unit_test(the_fastest_is_chosen),

@@ -1,4 +1,6 @@
 /* What manual pages and completion are made of: escaped text, and the option tables. */
+#include "check/measure.h"
+#include "check/rates.h"
 #include "cli/common.h"
 #include "cli/roff.h"
 #include "support.h"
@@ -64,7 +66,7 @@ static OptionNames names_of(const Option *option)
 {
     const char *argument = option->argument ? option->argument : "";
     if (strstr(argument, "PRESET")) return NAMES_PRESET;
-    if (strstr(argument, "FILE")) return NAMES_FILE;
+    if (strstr(argument, "FILE")) return option->names == NAMES_OUTPUT ? NAMES_OUTPUT : NAMES_FILE;
     if (strstr(argument, "DIR")) return NAMES_FOLDER;
     return option->names == NAMES_DEVICE ? NAMES_DEVICE : NAMES_NOTHING;
 }
@@ -79,6 +81,19 @@ static void options_name_what_their_arguments_say(void **state)
                 fail_msg("%s %s: .names is %d", commands[c]->name, OPTION_PRINT(option),
                          option->names);
         }
+}
+
+static void every_figure_can_be_named(void **state)
+{
+    (void)state;
+    const Option *figure = command_bench.options;
+    while (!figure->name || strcmp(figure->name, "figure") != 0) figure++;
+    int n = 0;
+    for (int i = 0; i < n_measure_rows; i++, n++)
+        assert_string_equal(figure->choices[n], measure_rows[i].name);
+    for (int i = 0; rate_figures[i]; i++, n++)
+        assert_string_equal(figure->choices[n], rate_figures[i]);
+    assert_null(figure->choices[n]);
 }
 
 typedef struct Example {
@@ -137,6 +152,7 @@ int main(void)
         cmocka_unit_test(a_wrapped_line_never_begins_a_request),
         cmocka_unit_test(lines_laid_out_by_hand_become_examples),
         cmocka_unit_test(options_name_what_their_arguments_say),
+        cmocka_unit_test(every_figure_can_be_named),
         cmocka_unit_test(examples_use_options_that_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

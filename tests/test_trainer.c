@@ -307,15 +307,18 @@ static wf_status count_buffer(Device *device, int64_t size, Buffer **out)
     return counted->buffer_create(device, size, out);
 }
 
-static void refuses_what_does_not_fit(void **state)
+static void refuse_what_does_not_fit(const char *precision)
 {
-    (void)state;
     Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 8));
+    const wf_trainer_params *params = wf_trainer_params(.batch_size = 8, .precision = precision);
+    const wf_trainer_params *fewer = wf_trainer_params(.batch_size = 2, .precision = precision);
     MemoryPlan large, small;
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 8), &large));
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 2), &small));
-    assert_true(large.parameters == sequence_bytes(&f.model->values));
-    assert_true(large.gradients == large.parameters && large.moments == 2 * large.parameters);
+    must(training_memory(f.device, f.model->config, params, &large));
+    must(training_memory(f.device, f.model->config, fewer, &small));
+    if (!precision) assert_true(large.parameters == sequence_bytes(&f.model->values));
+    if (precision) assert_true(large.parameters > sequence_bytes(&f.model->values));
+    assert_true(large.gradients == sequence_bytes(&f.model->values));
+    assert_true(large.moments == 2 * large.gradients);
     assert_true(small.activations < large.activations);
     wf_trainer_destroy(f.trainer);
 
@@ -326,21 +329,31 @@ static void refuses_what_does_not_fit(void **state)
     f.device->backend = &counting;
     allocations = 0;
     f.device->limits.total = small.total;
-    const wf_trainer_params *params = wf_trainer_params(.batch_size = 8);
     assert_int_equal(wf_trainer_create(f.model, f.data, params, &f.trainer), WF_ERROR_MEMORY);
     assert_message("training needs ");
     assert_message("try batch size 2 instead of 8");
+    f.device->limits.total = small.total - 1; /* the copies in 16 bits count */
+    assert_int_equal(wf_trainer_create(f.model, f.data, fewer, &f.trainer), WF_ERROR_MEMORY);
     f.device->limits.total = 1000;
     assert_int_equal(wf_trainer_create(f.model, f.data, params, &f.trainer), WF_ERROR_MEMORY);
     assert_message("batch size 1 does not fit either");
     assert_int_equal(allocations, 0);
+    assert_string_equal(wf_model_precision(f.model), "f32"); /* and can be used so */
 
     f.device->limits.total = small.total;
-    must(wf_trainer_create(f.model, f.data, wf_trainer_params(.batch_size = 2), &f.trainer));
+    must(wf_trainer_create(f.model, f.data, fewer, &f.trainer));
     assert_true(allocations > 0);
+    must(wf_trainer_step(f.trainer, NULL));
     f.device->backend = counted;
     f.device->limits = limits;
     fixture_close(&f);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    refuse_what_does_not_fit(NULL);
+    refuse_what_does_not_fit("bf16");
 }
 
 /* What the plan adds up is what is allocated. */
@@ -352,20 +365,26 @@ static wf_status add_buffer(Device *device, int64_t size, Buffer **out)
     return counted->buffer_create(device, size, out);
 }
 
-static void memory_plan_is_what_is_allocated(void **state)
+static void expect_planned(const wf_trainer_params *params)
 {
-    (void)state;
     counted = cpu()->backend;
     counting = *counted;
     counting.buffer_create = add_buffer;
     cpu()->backend = &counting;
     allocated = 0;
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 3));
+    Fixture f = open_fixture(SETTINGS("version=4"), params);
     cpu()->backend = counted;
     MemoryPlan memory;
-    must(training_memory(f.device, f.model->config, wf_trainer_params(.batch_size = 3), &memory));
+    must(training_memory(f.device, f.model->config, params, &memory));
     assert_int_equal(memory.total, allocated);
     fixture_close(&f);
+}
+
+static void memory_plan_is_what_is_allocated(void **state)
+{
+    (void)state;
+    expect_planned(wf_trainer_params(.batch_size = 3));
+    expect_planned(wf_trainer_params(.batch_size = 3, .precision = "bf16"));
 }
 
 /* Lets the process grow by this many bytes of addresses, or (0) as it could before. */
@@ -721,6 +740,24 @@ static void refuses_other_tokens(void **state)
     fixture_close(&f);
 }
 
+static void refuses_patience_that_cannot_run_out(void **state)
+{
+    (void)state;
+    int32_t tokens[100] = {0};
+    Fixture f = {0};
+    wf_config *config = fixture_config(NULL);
+    must(wf_dataset_from_tokens(tokens, 100, FIXTURE_VOCABULARY, 0, &f.data));
+    must(wf_model_create(cpu(), config, 3, &f.model));
+    assert_int_equal(wf_trainer_create(f.model, f.data,
+                                       wf_trainer_params(.eval_every = 2, .patience = 3),
+                                       &f.trainer),
+                     WF_ERROR_ARGUMENT);
+    assert_message("patience: expected 0, as the data holds nothing out to evaluate on, found 3");
+    must(wf_trainer_create(f.model, f.data, wf_trainer_params(.eval_every = 2), &f.trainer));
+    wf_config_destroy(config);
+    fixture_close(&f);
+}
+
 static void fills_in_defaults(void **state)
 {
     (void)state;
@@ -764,6 +801,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(evaluation_of_a_whole_text),
         cmocka_unit_test(refuses_bad_parameters),
         cmocka_unit_test(refuses_other_tokens),
+        cmocka_unit_test(refuses_patience_that_cannot_run_out),
         cmocka_unit_test(fills_in_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,29 @@ void CPU_NAME(field_backward)(const CpuCall *call)
                                   .dphase = call->out[3]});
 }
 
+int64_t CPU_NAME(field_norm_workspace)(const Graph *graph, const Node *node)
+{
+    (void)graph;
+    Carve carve = {0};
+    CARVE(&carve, Pole, node->params.field.heads);
+    return carve.used;
+}
+
+void CPU_NAME(field_norm)(const CpuCall *call)
+{
+    const FieldParams *p = &call->node->params.field;
+    const Field field = {.params = *p,
+                         .heads = p->heads,
+                         .frequency = call->in[0],
+                         .damping = call->in[1],
+                         .phase = call->in[2]};
+    Carve carve = {.base = call->workspace};
+    Pole *poles = CARVE(&carve, Pole, p->heads);
+    real *norm = call->out[0];
+    field_poles(&field, poles);
+    for (int64_t h = 0; h < p->heads; h++) norm[h] = (real)poles[h].norm;
+}
+
 int64_t CPU_NAME(field_stream_workspace)(const Graph *graph, const Node *node)
 {
     Field field = field_of(graph, node, 0);
@@ -200,6 +223,7 @@ int64_t CPU_NAME(field_stream_workspace)(const Graph *graph, const Node *node)
 void CPU_NAME(field_stream)(const CpuCall *call)
 {
     Field field = field_given(call, 0);
+    field.norm = call->in[7];
     scan_forward(call->workspace, &field,
                  &(ScanForward){.u = call->in[0],
                                 .r = call->out[0],

@@ -10,12 +10,14 @@
 
 void CPU_NAME(field)(const CpuCall *call);
 void CPU_NAME(field_backward)(const CpuCall *call);
+void CPU_NAME(field_norm)(const CpuCall *call);
 void CPU_NAME(field_stream)(const CpuCall *call);
 void CPU_NAME(field_kernel)(const CpuCall *call);
 void CPU_NAME(field_recall)(const CpuCall *call);
 
 int64_t CPU_NAME(field_workspace)(const Graph *graph, const Node *node);
 int64_t CPU_NAME(field_backward_workspace)(const Graph *graph, const Node *node);
+int64_t CPU_NAME(field_norm_workspace)(const Graph *graph, const Node *node);
 int64_t CPU_NAME(field_stream_workspace)(const Graph *graph, const Node *node);
 int64_t CPU_NAME(field_kernel_workspace)(const Graph *graph, const Node *node);
 int64_t CPU_NAME(field_recall_workspace)(const Graph *graph, const Node *node);

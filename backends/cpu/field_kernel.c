@@ -128,6 +128,11 @@ static NormSums norm_sums_plain(const Pole *pole, KernelNorm norm, int64_t cells
     return sums;
 }
 
+static void set_coupling(Pole *pole)
+{
+    pole->c = complex_scale((Complex){cos(pole->phi), sin(pole->phi)}, 1 / pole->norm);
+}
+
 /* Z and its derivatives from the sums; a Z at its floor does not move. */
 static void set_norm(Pole *pole, KernelNorm norm, NormSums sums)
 {
@@ -138,7 +143,7 @@ static void set_norm(Pole *pole, KernelNorm norm, NormSums sums)
     pole->norm_alpha = moves ? -sign * sums.t_re : 0;
     pole->norm_omega = moves ? -sign * sums.t_im : 0;
     pole->norm_phi = moves ? -sign * sums.im : 0;
-    pole->c = complex_scale((Complex){cos(pole->phi), sin(pole->phi)}, 1 / pole->norm);
+    set_coupling(pole);
 }
 
 static double softplus(double x)
@@ -161,11 +166,17 @@ static void make_poles(const Field *field, Pole *poles,
                        NormSums (*sums)(const Pole *, KernelNorm, int64_t))
 {
     const FieldParams *p = &field->params;
-#pragma omp parallel for schedule(static) if (worth_threads((field->heads - 1) * p->cells))
-    for (int64_t h = 0; h < field->heads; h++) {
-        poles[h] = pole_of(field, h);
-        set_norm(&poles[h], p->norm, sums(&poles[h], p->norm, p->cells));
+    for (int64_t h = 0; h < field->heads; h++) poles[h] = pole_of(field, h);
+    if (field->norm) {
+        for (int64_t h = 0; h < field->heads; h++) {
+            poles[h].norm = (double)field->norm[h];
+            set_coupling(&poles[h]);
+        }
+        return;
     }
+#pragma omp parallel for schedule(static) if (worth_threads((field->heads - 1) * p->cells))
+    for (int64_t h = 0; h < field->heads; h++)
+        set_norm(&poles[h], p->norm, sums(&poles[h], p->norm, p->cells));
 }
 
 void field_poles(const Field *field, Pole *poles)

@@ -22,6 +22,7 @@ typedef struct Field {
     const real *frequency, *damping, *phase; /* [H] */
     const int32_t *cell;                     /* [N] lo_i */
     const real *fraction;                    /* [N] f_i */
+    const real *norm; /* [H] Z where it is known already; NULL: to be summed */
 } Field;
 
 /* Where token n's channels of head h of sample b begin in [B, N, H, d]. */
@@ -85,7 +86,8 @@ typedef struct Pole {
     Complex z, c;                                  /* e^(-α+iω), e^(iφ)/Z */
 } Pole;
 
-/* The poles of all heads, Z by a resynchronised recurrence. */
+/* The poles of all heads, Z by a resynchronised recurrence; where the field has Z, without Z's
+ * derivatives. */
 void field_poles(const Field *field, Pole *poles);
 /* The same with every term of Z from the formula: what fft and direct use. */
 void field_poles_plain(const Field *field, Pole *poles);

@@ -17,6 +17,7 @@ static const LowerOp ops[OP_COUNT] = {
     [OP_COUPLE_BACKWARD] = lower_couple_backward,
     [OP_FIELD] = lower_field,
     [OP_FIELD_BACKWARD] = lower_field_backward,
+    [OP_FIELD_NORM] = lower_field_norm,
     [OP_FIELD_STREAM] = lower_field_stream,
     [OP_FIELD_KERNEL] = lower_field_kernel,
     [OP_FIELD_RECALL] = lower_field_recall,

@@ -116,6 +116,7 @@ void lower_embed_backward(Lowering *lowering);
 void lower_head_loss(Lowering *lowering);
 void lower_square_sum(Lowering *lowering);
 void lower_adamw(Lowering *lowering);
+void lower_field_norm(Lowering *lowering);
 void lower_field_stream(Lowering *lowering);
 void lower_field_kernel(Lowering *lowering);
 void lower_field_recall(Lowering *lowering);

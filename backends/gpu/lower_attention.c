@@ -164,18 +164,28 @@ typedef struct Gradient {
 static void lower_gradient(Lowering *l, const Attention *a, const Gradient *g, Place along, int out)
 {
     int products = g->of_values ? 2 : 3;
-    lower_dispatch(l, a->form.gradient, GROUPS(a->batch * a->heads, a->blocks, a->tiles),
-                   BUFFERS(g->a, g->b, g->c, g->d, g->x, lower_in(l, 5), along, lower_out(l, out)),
+    int64_t slices =
+        begin_slices(l, a, a->batch * a->heads * a->blocks * a->tiles, 4 * BLOCK).count;
+    bool direct = slices == 1;
+    Place none = {0}, partial = direct ? none : lower_scratch(l, 4 * a->elements * slices);
+    lower_dispatch(l, a->form.gradient, GROUPS(a->batch * a->heads, a->blocks, a->tiles * slices),
+                   BUFFERS(g->a, g->b, g->c, g->d, g->x, lower_in(l, 5), along,
+                           direct ? lower_out(l, out) : none, partial),
                    SCALARS(attention_gradient_64, .tokens = (uint32_t)a->tokens,
                            .heads = (uint32_t)a->heads, .width = (uint32_t)a->width,
+                           .slices = (uint32_t)slices, .tiles = (uint32_t)a->tiles,
                            .owns_keys = g->owns_keys, .of_values = g->of_values,
                            .accumulate = lower_accumulates(l, out), .scale = a->scale),
                    products * product_cost(a, 0.5 * (double)a->tokens));
+    if (!direct)
+        lower_sum_slices(l, partial, out, a->batch * a->tokens * a->heads, slices, a->width);
 }
 
 /* The floor is five products and 8·B·N·D floats. Each gradient is a pass of its own that makes the
  * probabilities again, eight products in all: no two groups add to the same place, a group holds
- * one block of sums in registers, and the three passes may run at once. */
+ * one block of sums in registers, and the three passes may run at once. Where the blocks alone
+ * would leave the device idle, the blocks that each meets are cut into slices as they are forward.
+ */
 void lower_attention_backward(Lowering *l)
 {
     Shape shape = lower_in_shape(l, 1);

@@ -14,6 +14,21 @@ Place field_take(Lowering *l, int64_t count, int64_t element)
     return lower_scratch(l, count * element);
 }
 
+float field_damping_limit(const FieldParams *params)
+{
+    return params->damping_limit < FLT_MAX ? params->damping_limit : FLT_MAX;
+}
+
+void field_heads(Lowering *l, const Field *f, Place head, Place norm)
+{
+    lower_dispatch(l, KERNEL_FIELD_HEADS, GROUPS(f->heads, 1, 1),
+                   BUFFERS(f->frequency, f->damping, f->phase, head, norm),
+                   SCALARS(field_heads, .cells = (uint32_t)f->params.cells,
+                           .dc = f->params.norm == KERNEL_NORM_DC, .norm_only = norm.size > 0,
+                           .damping_limit = field_damping_limit(&f->params)),
+                   60.0 * (double)f->heads * (double)f->params.cells);
+}
+
 Field field_begin(Lowering *l, Shape u, int first)
 {
     Field f = {.params = l->node->params.field,
@@ -29,13 +44,7 @@ Field field_begin(Lowering *l, Shape u, int first)
                .cell = u.dim[1] > 0 ? lower_in(l, first + 3) : (Place){0},
                .fraction = u.dim[1] > 0 ? lower_in(l, first + 4) : (Place){0}};
     f.head = field_take(l, f.heads * 3, 16);
-    lower_dispatch(l, KERNEL_FIELD_HEADS, GROUPS(f.heads, 1, 1),
-                   BUFFERS(f.frequency, f.damping, f.phase, f.head),
-                   SCALARS(field_heads, .cells = (uint32_t)f.params.cells,
-                           .dc = f.params.norm == KERNEL_NORM_DC,
-                           .damping_limit =
-                               f.params.damping_limit < FLT_MAX ? f.params.damping_limit : FLT_MAX),
-                   60.0 * (double)f.heads * (double)f.params.cells);
+    field_heads(l, &f, f.head, (Place){0});
     return f;
 }
 

@@ -21,6 +21,11 @@ Place field_take(Lowering *lowering, int64_t count, int64_t element);
  * cell, fraction. Makes the heads' records too. */
 Field field_begin(Lowering *lowering, Shape u, int first);
 
+/* Sums over the cells of each head's kernel: the heads' records, or where `head` is absent only
+ * their norms. */
+void field_heads(Lowering *lowering, const Field *field, Place head, Place norm);
+float field_damping_limit(const FieldParams *params); /* a finite one */
+
 /* From moments [H, slices] to the parameters' gradients, outputs 1, 2, 3. */
 void field_add_gradients(Lowering *lowering, const Field *field, Place moments, int64_t slices);
 

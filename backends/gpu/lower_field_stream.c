@@ -1,24 +1,39 @@
 /* Lowering of the field continued token by token.
  *
- * A stream keeps one complex number a channel, and each of its calls is two dispatches, whatever
- * the position and the number of tokens: the heads' records, then every channel on its own walk. A
- * call of one token moves a few kilobytes, so that only how long dispatches take counts.
+ * A stream keeps one complex number a channel, and each of its calls is one dispatch, whatever the
+ * position and the number of tokens: every channel on its own walk. A call of one token moves a few
+ * kilobytes, so that only how long dispatches take counts.
  *
  * A recall reads the deposits kept so far, [position, H·d] of each sample, once for every 8 new
  * tokens. The position is known on the device only: groups are cut for all M positions, and share
  * out those there are. */
 #include "backends/gpu/lower_field.h"
 
+void lower_field_norm(Lowering *l)
+{
+    const FieldParams *p = &l->node->params.field;
+    const Field f = {.params = *p,
+                     .heads = p->heads,
+                     .frequency = lower_in(l, 0),
+                     .damping = lower_in(l, 1),
+                     .phase = lower_in(l, 2)};
+    field_heads(l, &f, (Place){0}, lower_out(l, 0));
+}
+
 void lower_field_stream(Lowering *l)
 {
-    Field f = field_begin(l, lower_in_shape(l, 0), 1);
-    int64_t tiles = ceil_div(f.width, gpu_kernels[KERNEL_FIELD_STREAM].threads);
-    lower_dispatch(l, KERNEL_FIELD_STREAM, GROUPS(tiles, f.heads, f.batch),
-                   BUFFERS(lower_in(l, 0), f.frequency, f.cell, f.fraction, lower_in(l, 6), f.head,
+    const FieldParams *p = &l->node->params.field;
+    Shape u = lower_in_shape(l, 0);
+    int64_t batch = u.dim[0], tokens = u.dim[1], heads = u.dim[2], width = u.dim[3];
+    int64_t tiles = ceil_div(width, gpu_kernels[KERNEL_FIELD_STREAM].threads);
+    lower_dispatch(l, KERNEL_FIELD_STREAM, GROUPS(tiles, heads, batch),
+                   BUFFERS(lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_in(l, 3),
+                           lower_in(l, 4), lower_in(l, 5), lower_in(l, 6), lower_in(l, 7),
                            lower_out(l, 0), lower_out(l, 1)),
-                   SCALARS(field_stream, .tokens = (uint32_t)f.tokens, .heads = (uint32_t)f.heads,
-                           .width = (uint32_t)f.width, .accumulate = lower_accumulates(l, 0)),
-                   40.0 * (double)(f.batch * f.tokens) * (double)f.channels);
+                   SCALARS(field_stream, .tokens = (uint32_t)tokens, .heads = (uint32_t)heads,
+                           .width = (uint32_t)width, .accumulate = lower_accumulates(l, 0),
+                           .damping_limit = field_damping_limit(p)),
+                   40.0 * (double)(batch * tokens) * (double)(heads * width));
 }
 
 void lower_field_recall(Lowering *l)

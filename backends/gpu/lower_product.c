@@ -98,9 +98,9 @@ ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p
     return choice;
 }
 
-static ProductChoice choose(const GpuLimits *limits, const ProductParams *p)
+static ProductChoice choose(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
-    ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p);
+    ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p, storage);
     if (tuned.tile != TILE_RULE && (tuned.tile != TILE_FEW || lower_suits_few_rows(p))) {
         tuned = gpu_product_choice(limits, p, tuned);
         if (can_run(limits, p, tuned)) return tuned;
@@ -149,7 +149,7 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
                     uint32_t accumulate)
 {
     if (l->visit) l->visit(l->visit_context, p);
-    ProductChoice choice = choose(l->limits, p);
+    ProductChoice choice = choose(l->limits, p, l->graph->storage);
     if (choice.tile == TILE_FEW) {
         lower_product_few(l, p, places, accumulate, choice.splits);
         return;

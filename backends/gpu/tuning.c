@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT = 1, LARGEST_EXPONENT = 31 };
+enum { FORMAT = 2, LARGEST_EXPONENT = 31 };
 
 static const char file_name[] = "products";
 
@@ -36,7 +36,7 @@ static uint8_t exponent(int64_t n)
     return (uint8_t)(up ? k + 1 : k);
 }
 
-ProductClass product_class(const ProductParams *p)
+ProductClass product_class(const ProductParams *p, DType storage)
 {
     return (ProductClass){.rows = exponent(p->rows),
                           .cols = exponent(p->cols),
@@ -44,21 +44,23 @@ ProductClass product_class(const ProductParams *p)
                           .batch = exponent(p->batch),
                           .trans_a = p->trans_a,
                           .trans_b = p->trans_b,
-                          .sum_batch = p->sum_batch};
+                          .sum_batch = p->sum_batch,
+                          .storage = (uint8_t)storage};
 }
 
 static bool same_class(const ProductClass *a, const ProductClass *b)
 {
     return a->rows == b->rows && a->cols == b->cols && a->inner == b->inner &&
            a->batch == b->batch && a->trans_a == b->trans_a && a->trans_b == b->trans_b &&
-           a->sum_batch == b->sum_batch;
+           a->sum_batch == b->sum_batch && a->storage == b->storage;
 }
 
-ProductChoice gpu_tuning_choice(const GpuTuning *tuning, const ProductParams *product)
+ProductChoice gpu_tuning_choice(const GpuTuning *tuning, const ProductParams *product,
+                                DType storage)
 {
     if (tuning->forced.tile != TILE_RULE) return tuning->forced;
     if (tuning->count == 0) return (ProductChoice){0};
-    ProductClass class = product_class(product);
+    ProductClass class = product_class(product, storage);
     for (int i = 0; i < tuning->count; i++)
         if (same_class(&tuning->products[i].shapes, &class)) return tuning->products[i].choice;
     return (ProductChoice){0};
@@ -74,9 +76,10 @@ static bool set_class(GpuTuning *tuning, const TunedProduct *product)
     return true;
 }
 
-bool gpu_tuning_set(GpuTuning *tuning, const ProductParams *product, ProductChoice choice)
+bool gpu_tuning_set(GpuTuning *tuning, const ProductParams *product, DType storage,
+                    ProductChoice choice)
 {
-    return set_class(tuning, &(TunedProduct){product_class(product), choice});
+    return set_class(tuning, &(TunedProduct){product_class(product, storage), choice});
 }
 
 uint64_t gpu_tuning_fingerprint(const GpuTuning *tuning)
@@ -86,8 +89,8 @@ uint64_t gpu_tuning_fingerprint(const GpuTuning *tuning)
     for (int i = 0; i < tuning->count; i++) {
         const ProductClass *c = &tuning->products[i].shapes;
         ProductChoice choice = tuning->products[i].choice;
-        const uint8_t bytes[] = {c->rows,    c->cols,      c->inner,    c->batch,     c->trans_a,
-                                 c->trans_b, c->sum_batch, choice.tile, choice.splits};
+        const uint8_t bytes[] = {c->rows,    c->cols,      c->inner,   c->batch,    c->trans_a,
+                                 c->trans_b, c->sum_batch, c->storage, choice.tile, choice.splits};
         hash = gpu_hash(hash, bytes, sizeof bytes);
     }
     return hash ? hash : 1;
@@ -98,11 +101,12 @@ uint64_t gpu_tuning_fingerprint(const GpuTuning *tuning)
 static json_t *product_json(const TunedProduct *product)
 {
     const ProductClass *c = &product->shapes;
-    return json_pack("{s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:s, s:i}", "rows",
-                     (json_int_t)1 << c->rows, "cols", (json_int_t)1 << c->cols, "inner",
-                     (json_int_t)1 << c->inner, "batch", (json_int_t)1 << c->batch, "trans_a",
-                     c->trans_a, "trans_b", c->trans_b, "sum_batch", c->sum_batch, "tile",
-                     product_tile_names[product->choice.tile], "splits", product->choice.splits);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:s, s:i}", "storage",
+                     dtype_name((DType)c->storage), "rows", (json_int_t)1 << c->rows, "cols",
+                     (json_int_t)1 << c->cols, "inner", (json_int_t)1 << c->inner, "batch",
+                     (json_int_t)1 << c->batch, "trans_a", c->trans_a, "trans_b", c->trans_b,
+                     "sum_batch", c->sum_batch, "tile", product_tile_names[product->choice.tile],
+                     "splits", product->choice.splits);
 }
 
 static char *tuning_print(const GpuTuning *tuning, const char *backend, const DeviceInfo *info)
@@ -132,6 +136,17 @@ static bool read_flag(const json_t *object, const char *key, bool *out)
     return json_is_boolean(value);
 }
 
+static bool read_storage(const json_t *object, uint8_t *out)
+{
+    static const DType types[] = {DTYPE_REAL, DTYPE_F16, DTYPE_BF16};
+    const char *name = json_string_value(json_object_get(object, "storage"));
+    for (size_t i = 0; name && i < sizeof types / sizeof *types; i++) {
+        *out = (uint8_t)types[i];
+        if (strcmp(name, dtype_name(types[i])) == 0) return true;
+    }
+    return false;
+}
+
 static bool read_choice(const json_t *object, ProductChoice *out)
 {
     const char *name = json_string_value(json_object_get(object, "tile"));
@@ -146,9 +161,10 @@ static bool read_choice(const json_t *object, ProductChoice *out)
 static bool read_product(const json_t *object, TunedProduct *out)
 {
     ProductClass *c = &out->shapes;
-    return read_size(object, "rows", &c->rows) && read_size(object, "cols", &c->cols) &&
-           read_size(object, "inner", &c->inner) && read_size(object, "batch", &c->batch) &&
-           read_flag(object, "trans_a", &c->trans_a) && read_flag(object, "trans_b", &c->trans_b) &&
+    return read_storage(object, &c->storage) && read_size(object, "rows", &c->rows) &&
+           read_size(object, "cols", &c->cols) && read_size(object, "inner", &c->inner) &&
+           read_size(object, "batch", &c->batch) && read_flag(object, "trans_a", &c->trans_a) &&
+           read_flag(object, "trans_b", &c->trans_b) &&
            read_flag(object, "sum_batch", &c->sum_batch) && read_choice(object, &out->choice);
 }
 
@@ -179,11 +195,13 @@ static uint64_t hash_kernels(void)
     return hash;
 }
 
+/* The name is that of the first format: a file of another one is found, and not passed over in
+ * silence. */
 static void open_files(GpuCache *files, const char *backend, const DeviceInfo *info)
 {
     char depends[512];
-    snprintf(depends, sizeof depends, "tuning %d, %s, %s, %s, kernels %016llx", FORMAT, backend,
-             info->name, info->driver, (unsigned long long)hash_kernels());
+    snprintf(depends, sizeof depends, "tuning 1, %s, %s, %s, kernels %016llx", backend, info->name,
+             info->driver, (unsigned long long)hash_kernels());
     gpu_cache_open(files, depends, strlen(depends));
 }
 

@@ -1,6 +1,6 @@
-/* How a device computes products best, as `wavefield tune` measured it: for a class of shapes,
- * which tile, and how many splits of the inner axis. Shapes of no class, and devices never tuned,
- * go by the rules of lower_product.c.
+/* How a device computes products best, as `wavefield tune` measured it: for a class of shapes
+ * stored in one type, which tile, and how many splits of the inner axis. Shapes of no class, types
+ * that were not tuned, and devices never tuned, go by the rules of lower_product.c.
  *
  * A tuning is read when a device is opened and stays as it is until the device is closed, so what a
  * product is lowered to depends on device, driver, shape and the stored tuning alone. Without
@@ -35,12 +35,13 @@ typedef enum ProductTile {
 
 extern const char *const product_tile_names[TILE_COUNT]; /* "4x4", "8x8 wide" */
 
-enum { PRODUCT_MOST_SPLITS = 255, PRODUCT_MOST_CANDIDATES = 192, GPU_TUNED_MOST = 256 };
+enum { PRODUCT_MOST_SPLITS = 255, PRODUCT_MOST_CANDIDATES = 192, GPU_TUNED_MOST = 1024 };
 
 /* Shapes alike: each size to the nearest power of two, given as its exponent. */
 typedef struct ProductClass {
     uint8_t rows, cols, inner, batch;
     bool trans_a, trans_b, sum_batch;
+    uint8_t storage; /* DType of the operands: real, f16 or bf16 */
 } ProductClass;
 
 typedef struct ProductChoice {
@@ -80,19 +81,22 @@ int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product
 ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *product,
                                  ProductChoice choice);
 
-ProductClass product_class(const ProductParams *product);
+ProductClass product_class(const ProductParams *product, DType storage);
 
 /* What to do for a product; TILE_RULE where nothing is said of its class. */
-ProductChoice gpu_tuning_choice(const GpuTuning *tuning, const ProductParams *product);
+ProductChoice gpu_tuning_choice(const GpuTuning *tuning, const ProductParams *product,
+                                DType storage);
 
 /* Sets the choice for a product's class. False: GPU_TUNED_MOST classes have one already. */
-bool gpu_tuning_set(GpuTuning *tuning, const ProductParams *product, ProductChoice choice);
+bool gpu_tuning_set(GpuTuning *tuning, const ProductParams *product, DType storage,
+                    ProductChoice choice);
 
 /* A number that tells tunings apart; 0: nothing is tuned. `forced` does not count. */
 uint64_t gpu_tuning_fingerprint(const GpuTuning *tuning);
 
 /* The stored tuning of the backend's device that `info` describes. info->tuned, ->tuning and
- * ->tuning_damaged are set; `tuning` may be NULL. What is absent or damaged is an empty tuning. */
+ * ->tuning_damaged are set; `tuning` may be NULL. What is absent, damaged or in the format of
+ * another version is an empty tuning, the latter two with ->tuning_damaged. */
 void gpu_tuning_load(GpuTuning *tuning, const char *backend, DeviceInfo *info);
 
 /* WF_ERROR_IO where it does not come back as it was stored: without a folder, or room in it. */

@@ -97,7 +97,8 @@ typedef struct wf_shards_params {
  * same files; a split that holds out a single token, which shards of its own cannot be evaluated
  * on, is WF_ERROR_ARGUMENT. Memory does not grow with the text. The folder is written as
  * FOLDER.part and appears under its name when it is complete; if it exists, it must be empty, and
- * no link. Complete shards that cannot be given the name stay in FOLDER.part. */
+ * no link. Complete shards that cannot be given the name stay in FOLDER.part. WF_ERROR_IO while
+ * another process writes there. */
 WF_API wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
                                  wf_shards_result *result);
 

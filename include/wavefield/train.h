@@ -44,8 +44,8 @@ typedef struct wf_trainer_params {
                                  of another forward pass, the same bits */
     int64_t eval_every; /* steps between evaluations (wf_trainer_evaluation_due); 0: only after
                            the last */
-    int64_t patience;   /* evaluations without a better loss that end the run
-                           (wf_trainer_done); 0: no limit */
+    int64_t patience;   /* evaluations without a better loss that end the run (wf_trainer_done);
+                           0: no limit, and the only value where the data holds nothing out */
 } wf_trainer_params;
 /* Defaults first: wf_trainer_params(.steps = 2000). (Overridden initialisers: see data.h.) */
 #define wf_trainer_params(...)                                                                     \

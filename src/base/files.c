@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -291,6 +292,15 @@ wf_status file_write_atomic(const char *path, const void *data, size_t size)
     return file_writer_commit(writer);
 }
 
+wf_status file_check_writable(const char *path)
+{
+    FileWriter *writer;
+    if (folder_exists(path)) return fail(WF_ERROR_IO, "%s: is a folder, a file is expected", path);
+    TRY(file_writer_create(path, 0, &writer));
+    file_writer_discard(writer);
+    return WF_OK;
+}
+
 wf_status file_rename(const char *from, const char *to)
 {
     if (rename(from, to))
@@ -394,6 +404,31 @@ wf_status folder_sync(const char *path)
     wf_status status = failed ? fail_errno(path, "synchronise the folder") : WF_OK;
     close(folder);
     return status;
+}
+
+/* Whether what was opened still has this name. */
+static bool is_still(int file, const char *path)
+{
+    struct stat opened, named;
+    return fstat(file, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+wf_status folder_lock(const char *path, int *lock)
+{
+    if (path_is_link(path)) return fail(WF_ERROR_IO, "%s: not written to: it is a link", path);
+    TRY(folder_make(path));
+    *lock = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*lock < 0) return fail_errno(path, "open the folder");
+    bool busy = flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!busy && is_still(*lock, path)) return WF_OK; /* one who had it may have renamed it */
+    folder_unlock(*lock);
+    return fail(WF_ERROR_IO, "%s: another process is writing to this folder", path);
+}
+
+void folder_unlock(int lock)
+{
+    close(lock);
 }
 
 static bool is_named(const char *name, const char *const *names, int n_names)

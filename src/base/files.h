@@ -56,6 +56,10 @@ void file_writer_discard(FileWriter *writer);
 
 wf_status file_write_atomic(const char *path, const void *data, size_t size);
 
+/* Whether a file could be put there now: to learn it before the work whose result it is for. Leaves
+ * nothing, and what is there as it is. */
+wf_status file_check_writable(const char *path);
+
 /* Renames a file or folder, replacing what a rename may replace, and synchronises the parent. */
 wf_status file_rename(const char *from, const char *to);
 
@@ -78,6 +82,13 @@ void folder_list_destroy(FolderList *list);
 
 /* Makes the folder's entries durable. */
 wf_status folder_sync(const char *path);
+
+/* Makes the folder, if absent, and holds it for as long as the process lives or until
+ * folder_unlock(): of several that want it at once one gets it, the others are told so
+ * (WF_ERROR_IO). A file system that knows no locks lets everybody have it. A link is refused. The
+ * folder may be renamed while it is held, and is nobody's then. */
+wf_status folder_lock(const char *path, int *lock);
+void folder_unlock(int lock);
 
 /* Removes a folder if it holds nothing but plain files of the given names (or unfinished .part
  * files of them). If there is anything else, or it is a link, removes nothing and says so. */

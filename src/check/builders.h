@@ -38,6 +38,7 @@ void build_field(CaseGraph *graph);           /* batch, tokens, heads, width, ce
 void build_field_backward(CaseGraph *graph);  /* the same */
 void build_field_stream(CaseGraph *graph);    /* the same */
 void build_field_recall(CaseGraph *graph);    /* the same */
+void build_field_norm(CaseGraph *graph);      /* heads, cells */
 void build_field_kernel(CaseGraph *graph);    /* batch, heads, cells */
 
 #endif

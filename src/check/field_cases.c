@@ -38,6 +38,12 @@ static double fill_phase(Rng *rng, int64_t i)
     return 6 * rng_uniform(rng);
 }
 
+static double fill_norm(Rng *rng, int64_t i)
+{
+    (void)i;
+    return 0.5 + 3 * rng_uniform(rng);
+}
+
 static double fill_gate(Rng *rng, int64_t i)
 {
     (void)i;
@@ -147,12 +153,24 @@ void build_field_stream(CaseGraph *graph)
     if (!values) return;
     values[0] = (int32_t)geometry_at(&f.geometry, first);
     int64_t reach = f.params.field.reach;
+    TensorId norm = case_input(graph, "norm", SHAPE(f.heads), fill_norm);
     TensorId r = case_output(graph, "r", SHAPE(f.batch, f.tokens, f.heads, f.width), reach);
     TensorId state =
         case_in_out(graph, "state", SHAPE(f.batch, f.heads, 2, f.width), fill_normal, reach);
     case_node(graph, OP_FIELD_STREAM, f.params,
-              CASE_IDS(f.u, f.frequency, f.damping, f.phase, f.cell, f.fraction, at),
+              CASE_IDS(f.u, f.frequency, f.damping, f.phase, f.cell, f.fraction, at, norm),
               CASE_IDS(r, state), 0);
+}
+
+void build_field_norm(CaseGraph *graph)
+{
+    const int64_t *size = graph->of->size;
+    FieldCase f = {.heads = size[0], .width = 1, .geometry = {.cells = size[1]}};
+    f.params.field = field_params(graph, &f, f.geometry.cells);
+    kernel_inputs(graph, &f);
+    TensorId norm = case_output(graph, "norm", SHAPE(f.heads), f.geometry.cells);
+    case_node(graph, OP_FIELD_NORM, f.params, CASE_IDS(f.frequency, f.damping, f.phase),
+              CASE_IDS(norm), 0);
 }
 
 void build_field_recall(CaseGraph *graph)

@@ -27,9 +27,9 @@ static ProductParams packed(const ProductParams *from)
     return p;
 }
 
-static bool same_class(const ProductParams *a, const ProductParams *b)
+static bool same_class(const ProductList *list, const ProductParams *a, const ProductParams *b)
 {
-    ProductClass x = product_class(a), y = product_class(b);
+    ProductClass x = product_class(a, list->storage), y = product_class(b, list->storage);
     return !memcmp(&x, &y, sizeof x);
 }
 
@@ -38,7 +38,7 @@ static void gather(void *context, const ProductParams *product)
     Gathering *gathering = context;
     ProductList *list = gathering->list;
     for (int i = 0; i < list->count; i++)
-        if (same_class(&list->items[i], product)) return;
+        if (same_class(list, &list->items[i], product)) return;
     if (!array_reserve((void **)&list->items, list->count, &list->capacity, sizeof *list->items)) {
         gathering->failed = true;
         return;
@@ -91,7 +91,8 @@ wf_status tune_products(Device *device, const wf_config *config, int64_t batch, 
         return fail(WF_ERROR_UNSUPPORTED, "%s is no GPU: there is nothing to tune", device->id);
     TRY(model_evaluator(config, NULL, &evaluator));
     TRY(model_outline(device, config, &model));
-    wf_status status = gather_training(model, batch, tokens, evaluator, list);
+    wf_status status = model_outline_precision(model, dtype_name(list->storage));
+    if (!status) status = gather_training(model, batch, tokens, evaluator, list);
     for (int i = 0; i < 3 && !status; i++)
         if (chunks[i] <= config->max_seq_len)
             status = gather_forward(model, chunks[i], evaluator, list);
@@ -114,6 +115,7 @@ enum { MOST_REPEATS = 64, COLD_BYTES = 128 << 20 };
 typedef struct Bench {
     Device *device;
     const ProductParams *product;
+    DType storage;
     int repeats, copies;
     Region region;
     Graph *graph;
@@ -121,8 +123,9 @@ typedef struct Bench {
 
 static TensorId append_tensor(Bench *bench, const char *name, Shape shape)
 {
-    int64_t offset = region_append(&bench->region, &bench->device->limits, DTYPE_REAL, shape);
-    return graph_external(bench->graph, name, DTYPE_REAL, shape, &bench->region, offset);
+    DType type = bench->storage;
+    int64_t offset = region_append(&bench->region, &bench->device->limits, type, shape);
+    return graph_external(bench->graph, name, type, shape, &bench->region, offset);
 }
 
 static void build(Bench *bench)
@@ -131,6 +134,7 @@ static void build(Bench *bench)
     int64_t items = p->sum_batch ? 1 : p->batch;
     bench->region = (Region){.name = "product"};
     bench->graph = graph_create();
+    bench->graph->storage = bench->storage;
     TensorId b[MOST_REPEATS];
     TensorId a = append_tensor(bench, "a", SHAPE(p->batch, p->rows * p->inner));
     TensorId c = append_tensor(bench, "c", SHAPE(items, p->rows, p->cols));
@@ -154,18 +158,29 @@ static void bench_destroy(Bench *bench)
     *bench = (Bench){0};
 }
 
-static wf_status bench_create(Device *device, const ProductParams *product, int repeats,
-                              Bench *bench)
+/* A half, once or twice in a word: no zeros, nothing tiny. */
+static uint32_t word_of_halves(DType storage)
 {
-    static const uint32_t half = 0x3f000000; /* 0.5f: no zeros, nothing tiny */
-    int64_t bytes = 4 * product->batch * product->inner * product->cols;
+    switch (storage) {
+    case DTYPE_F16: return 0x38003800;
+    case DTYPE_BF16: return 0x3f003f00;
+    default: return 0x3f000000;
+    }
+}
+
+static wf_status bench_create(Device *device, const ProductParams *product, DType storage,
+                              int repeats, Bench *bench)
+{
+    int64_t bytes =
+        device->limits.dtype_size[storage] * product->batch * product->inner * product->cols;
     int64_t copies = int64_max(1, int64_min(COLD_BYTES / bytes, repeats));
-    *bench = (Bench){device, product, repeats, (int)copies, {0}, NULL};
+    *bench = (Bench){device, product, storage, repeats, (int)copies, {0}, NULL};
     build(bench);
     wf_status status = graph_status(bench->graph);
     if (!status) status = device_allocate(device, &bench->region);
     if (!status)
-        status = device->backend->buffer_fill(bench->region.buffer, 0, bench->region.size, half);
+        status = device->backend->buffer_fill(bench->region.buffer, 0, bench->region.size,
+                                              word_of_halves(storage));
     if (status) bench_destroy(bench);
     return status;
 }
@@ -212,23 +227,23 @@ static wf_status time_candidates(const Bench *bench, const Timing *timing, TuneR
     return WF_OK;
 }
 
-wf_status tune_product(Device *device, const ProductParams *product, const TuneEffort *effort,
-                       TuneResult *result)
+wf_status tune_product(Device *device, const ProductParams *product, DType storage,
+                       const TuneEffort *effort, TuneResult *result)
 {
     Bench bench;
     ProductChoice choices[PRODUCT_MOST_CANDIDATES];
     const Timing once = {.least = 1, .most = 1};
     double seconds = 0;
-    *result = (TuneResult){.product = *product};
+    *result = (TuneResult){.product = *product, .storage = storage};
     result->count = gpu_product_candidates(device->backend->gpu_limits(device), product, choices);
     for (int i = 0; i < result->count; i++) result->candidates[i].choice = choices[i];
-    TRY(bench_create(device, product, 1, &bench));
+    TRY(bench_create(device, product, storage, 1, &bench));
     wf_status status = bench_time(&bench, choices[0], &once, &seconds);
     bench_destroy(&bench);
     TRY(status);
     double repeats = seconds > 0 ? effort->run / seconds : MOST_REPEATS;
     int whole = repeats < 1 ? 1 : repeats > MOST_REPEATS ? MOST_REPEATS : (int)repeats;
-    TRY(bench_create(device, product, whole, &bench));
+    TRY(bench_create(device, product, storage, whole, &bench));
     status = time_candidates(&bench, &effort->timing, result);
     bench_destroy(&bench);
     return status;
@@ -239,11 +254,12 @@ wf_status tune_list(Device *device, const ProductList *list, const TuneEffort *e
 {
     for (int i = 0; i < list->count; i++) {
         TuneResult result;
-        wf_status status = tune_product(device, &list->items[i], effort, &result);
+        wf_status status = tune_product(device, &list->items[i], list->storage, effort, &result);
         if (status == WF_ERROR_MEMORY) continue;
         TRY(status);
         report(context, &result);
-        if (!gpu_tuning_set(tuning, &result.product, result.candidates[result.best].choice))
+        if (!gpu_tuning_set(tuning, &result.product, list->storage,
+                            result.candidates[result.best].choice))
             return fail(WF_ERROR_ARGUMENT,
                         "a tuning holds %d classes of products, and has as many: --forget "
                         "begins another",

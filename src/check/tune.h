@@ -19,6 +19,7 @@ typedef struct TuneCandidate {
 
 typedef struct TuneResult {
     ProductParams product;
+    DType storage;                                     /* of its operands */
     TuneCandidate candidates[PRODUCT_MOST_CANDIDATES]; /* the first is the rules' own */
     int count, best;
 } TuneResult;
@@ -32,19 +33,21 @@ typedef struct TuneEffort {
 } TuneEffort;
 
 typedef struct ProductList {
+    DType storage; /* of the operands of all */
     ProductParams *items;
     int count, capacity;
 } ProductList;
 
-/* Adds what training at batch × tokens and decoding of a configuration are lowered to, without
- * gaps, where the list has none of the class yet. Allocates nothing on the device. */
+/* Adds what training at batch × tokens and decoding of a configuration, in the list's storage type,
+ * are lowered to, without gaps, where the list has none of the class yet. Allocates nothing on the
+ * device. WF_ERROR_UNSUPPORTED where it does not store the type. */
 wf_status tune_products(Device *device, const wf_config *config, int64_t batch, int64_t tokens,
                         ProductList *list);
 void product_list_free(ProductList *list);
 
 /* WF_ERROR_MEMORY where the product is too large for the device. */
-wf_status tune_product(Device *device, const ProductParams *product, const TuneEffort *effort,
-                       TuneResult *result);
+wf_status tune_product(Device *device, const ProductParams *product, DType storage,
+                       const TuneEffort *effort, TuneResult *result);
 
 /* All of a list into a tuning, beside the classes it has; what is too large for the device is left
  * as it is. */

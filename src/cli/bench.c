@@ -4,11 +4,7 @@
 #include "cli/common.h"
 #include "model/model.h"
 
-#include "base/files.h"
-
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -168,12 +164,7 @@ static wf_status write_json(const char *path, const BenchCommand *command, const
                   command->info.name, "driver", command->info.driver, "date", date, "quick",
                   command->quick, "figures", command->figures, "rates", command->rates);
     if (*problem) json_object_set_new(root, "problem", json_string(problem));
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-    wf_status status = text ? file_write_atomic(path, text, strlen(text))
-                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
-    free(text);
-    json_decref(root);
-    return status;
+    return json_write(path, root);
 }
 
 /* A device that computes on the CPU has a CPU's speed: its sizes are small. The ratios have targets
@@ -218,24 +209,14 @@ static wf_status bench(const BenchValues *v)
     return status;
 }
 
-static bool is_ratio(const char *figure)
-{
-    for (int i = 0; i < n_measure_rows; i++)
-        if (!strcmp(measure_rows[i].name, figure)) return true;
-    return false;
-}
-
 static int run(const void *values)
 {
-    const BenchValues *v = values;
-    if (v->figure && !is_rate(v->figure) && !is_ratio(v->figure))
-        return usage_error("bench", "no figure \"%s\"", v->figure);
     return finish("bench", bench(values));
 }
 
 static const Option options[] = {
     OPTION_DEVICE(BenchValues),
-    OPTION(BenchValues, figure, "figure", TEXT, "NAME", NULL, "only this figure",
+    OPTION(BenchValues, figure, "figure", WORD, "NAME", NULL, "only this figure",
            CHOICES("field-copy", "field-scan", "step", "decode", "copy", "product", "field",
                    "training", "generation", "model")),
     OPTION(BenchValues, preset, "preset", TEXT, "PRESET|FILE", NULL,
@@ -250,7 +231,7 @@ static const Option options[] = {
     OPTION(BenchValues, quick, "quick", FLAG, NULL, NULL,
            "small sizes, and no ratios; a device that computes on the CPU has small sizes anyway"),
     OPTION(BenchValues, json, "json", TEXT, "FILE", NULL, "write the figures as JSON too",
-           .names = NAMES_FILE),
+           .names = NAMES_OUTPUT),
 };
 
 const Subcommand command_bench = {

@@ -171,9 +171,9 @@ static const Option options[] = {
     OPTION(CheckValues, bench, "bench", FLAG, NULL, NULL, "time each case too"),
     OPTION_PRECISION(CheckValues),
     OPTION(CheckValues, json, "json", TEXT, "FILE", NULL, "write the results as JSON too",
-           .names = NAMES_FILE),
+           .names = NAMES_OUTPUT),
     OPTION(CheckValues, junit, "junit", TEXT, "FILE", NULL,
-           "write the results as JUnit XML too, for continuous integration", .names = NAMES_FILE),
+           "write the results as JUnit XML too, for continuous integration", .names = NAMES_OUTPUT),
     OPTION(CheckValues, model, "model", TEXT, "DIR", NULL,
            "check this model's strict causality instead", .names = NAMES_FOLDER),
 };

@@ -1,12 +1,10 @@
 #include "cli/check_report.h"
 
-#include "base/files.h"
 #include "base/text.h"
+#include "cli/common.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *verdict_name(CheckVerdict verdict)
@@ -143,10 +141,5 @@ static json_t *record_json(const CheckRecord *record, bool timed)
 wf_status check_write_json(const char *path, const CheckRecord *record, bool all, bool timed)
 {
     json_t *root = all ? record_json(record, timed) : device_json(&record->devices[0], timed);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-    wf_status status = text ? file_write_atomic(path, text, strlen(text))
-                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
-    free(text);
-    json_decref(root);
-    return status;
+    return json_write(path, root);
 }

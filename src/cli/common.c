@@ -22,10 +22,11 @@ wf_status device_open(const char *command, const char *name, wf_device **out)
     TRY(wf_device_open(name, out));
     wf_device_describe(*out, &info);
     if (info.tuning_damaged)
-        fprintf(stderr,
-                "wavefield %s: warning: the tuning kept for %s is damaged and not used; wavefield "
-                "tune makes a new one\n",
-                command, info.id);
+        fprintf(
+            stderr,
+            "wavefield %s: warning: the tuning kept for %s is damaged, or another version's, and "
+            "not used; wavefield tune makes a new one\n",
+            command, info.id);
     return WF_OK;
 }
 
@@ -73,6 +74,16 @@ wf_status model_open(wf_device *device, const char *folder, const char *precisio
     if (!status) return WF_OK;
     wf_model_destroy(*out);
     *out = NULL;
+    return status;
+}
+
+wf_status json_write(const char *path, json_t *root)
+{
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    wf_status status = text ? file_write_atomic(path, text, strlen(text))
+                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
+    free(text);
+    json_decref(root);
     return status;
 }
 

@@ -8,6 +8,8 @@
 #include "wavefield/device.h"
 #include "wavefield/model.h"
 
+#include <jansson.h>
+
 extern const Subcommand command_devices, command_info, command_train, command_eval,
     command_generate, command_logits, command_check, command_bench, command_tokenize, command_plot,
     command_tune;
@@ -17,9 +19,9 @@ extern const Subcommand *const commands[];
 
 /* Rows of option tables that mean the same everywhere. */
 #define OPTION_DEVICE(values)                                                                      \
-    OPTION(values, device, "device", TEXT, "NAME", "auto",                                         \
-           "auto, cpu, vulkan[:n], opencl[:n] or cuda[:n]; see wavefield devices",                 \
-           .names = NAMES_DEVICE)
+    OPTION(values, device, "device", WORD, "NAME", "auto",                                         \
+           "what to compute on; see wavefield devices", .names = NAMES_DEVICE,                     \
+           CHOICES("auto", "cpu[:n]", "vulkan[:n]", "opencl[:n]", "cuda[:n]"))
 #define OPTION_CONFIG(values)                                                                      \
     OPTION(values, config, "config", TEXT, "PRESET|FILE", NULL, "a preset, or a config.json",      \
            .names = NAMES_PRESET)
@@ -30,11 +32,11 @@ extern const Subcommand *const commands[];
                     "newest checkpoint; OUT/best of a training is its best",                       \
                     .names = NAMES_FOLDER)
 #define OPTION_EVALUATOR(values)                                                                   \
-    OPTION(values, evaluator, "evaluator", TEXT, "NAME", "auto", "how the field propagates",       \
+    OPTION(values, evaluator, "evaluator", WORD, "NAME", "auto", "how the field propagates",       \
            EVALUATORS)
 #define PRECISIONS CHOICES("f32", "f16", "bf16")
 #define OPTION_PRECISION(values)                                                                   \
-    OPTION(values, precision, "precision", TEXT, "TYPE", "f32",                                    \
+    OPTION(values, precision, "precision", WORD, "TYPE", "f32",                                    \
            "how activations and the weights of products are stored; sums are f32 always",          \
            PRECISIONS)
 #define OPTION_SET(values)                                                                         \
@@ -58,6 +60,9 @@ int64_t config_integer(const wf_config *config, const char *key);
 /* A model folder, or the newest checkpoint of a training folder that holds no finished model;
  * `precision` as in wf_model_set_precision(). */
 wf_status model_open(wf_device *device, const char *folder, const char *precision, wf_model **out);
+
+/* Writes an object (NULL: out of memory) to a file, whole, and releases it. */
+wf_status json_write(const char *path, json_t *root);
 
 /* "1.23 GiB"; returns `text`. */
 const char *bytes_print(int64_t bytes, char *text, size_t size);

@@ -9,7 +9,8 @@ static const char tables_line[] = "# @TABLES@\n";
 static const char *names_word(const Option *option)
 {
     switch (option->names) {
-    case NAMES_FILE: return "file";
+    case NAMES_FILE:
+    case NAMES_OUTPUT: return "file";
     case NAMES_FOLDER: return "folder";
     case NAMES_PRESET: return "file";
     case NAMES_DEVICE: return "device";
@@ -27,7 +28,8 @@ static void append_option(Text *script, const Option *option)
                                               : "one",
                 names_word(option));
     const char *const *words = option_words(option);
-    for (int i = 0; words && words[i]; i++) text_append(script, "%s%s", i ? " " : "", words[i]);
+    for (int i = 0; words && words[i]; i++)
+        text_append(script, "%s%.*s", i ? " " : "", (int)strcspn(words[i], "["), words[i]);
     text_append(script, "' ;;\n");
 }
 

@@ -1,12 +1,7 @@
 /* wavefield devices: what can be named after --device. */
 #include "cli/common.h"
 
-#include "base/files.h"
-
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { MOST = 64 };
 
@@ -62,7 +57,9 @@ static void print_computing(const wf_device_info *info)
     printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
            info->matrix_units ? "" : "no ");
     if (info->tuning_damaged)
-        printf("%37sdamaged tuning, not used: wavefield tune makes a new one\n", "");
+        printf(
+            "%37sdamaged tuning, or another version's, not used: wavefield tune makes a new one\n",
+            "");
     else if (info->tuned)
         printf("%37stuned for %d classes of products (%016llx)\n", "", info->tuned,
                (unsigned long long)info->tuning);
@@ -94,12 +91,7 @@ static wf_status write_json(const char *path, const Devices *found, const char *
     for (int i = 0; i < found->count; i++)
         json_array_append_new(devices, device_json(&found->infos[i]));
     json_t *root = json_pack("{s:s, s:s, s:o}", "auto", id, "reason", reason, "devices", devices);
-    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    wf_status status = text ? file_write_atomic(path, text, strlen(text))
-                            : fail(WF_ERROR_MEMORY, "out of memory for %s", path);
-    free(text);
-    json_decref(root);
-    return status;
+    return json_write(path, root);
 }
 
 static wf_status list_devices(const char *json)
@@ -133,7 +125,7 @@ static const Option options[] = {
     OPTION(DevicesValues, names, "names", FLAG, NULL, NULL,
            "print only what --device takes, a name a line"),
     OPTION(DevicesValues, json, "json", TEXT, "FILE", NULL, "write the list as JSON too",
-           .names = NAMES_FILE),
+           .names = NAMES_OUTPUT),
 };
 
 const Subcommand command_devices = {

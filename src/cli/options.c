@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include "base/files.h"
 #include "base/text.h"
 #include "wavefield/config.h"
 
@@ -56,13 +57,49 @@ static bool read_real(const char *text, double *out)
     return true;
 }
 
-static const char *expected(OptionKind kind)
+/* "vulkan:1" fits "vulkan[:n]". */
+static bool word_fits(const char *text, const char *choice)
 {
-    switch (kind) {
-    case OPTION_COUNT: return "a whole number of 1 or more";
-    case OPTION_INTEGER: return "a whole number of 0 or more";
-    default: return "a number of 0 or more";
+    size_t length = strcspn(choice, "[");
+    const char *rest = text + length;
+    if (strncmp(text, choice, length) != 0) return false;
+    if (!*rest) return true;
+    return choice[length] && rest[0] == ':' && rest[1] && !rest[1 + strspn(rest + 1, "0123456789")];
+}
+
+static bool read_word(const char *text, const Option *option, const char **out)
+{
+    const char *const *choice = option->choices;
+    while (*choice && !word_fits(text, *choice)) choice++;
+    *out = text;
+    return *choice != NULL;
+}
+
+/* "auto, scan or fft" */
+static void append_words(const char *const *words, Text *text)
+{
+    for (int i = 0; words[i]; i++)
+        text_append(text, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+}
+
+static void append_expected(const Option *option, Text *text)
+{
+    switch (option->kind) {
+    case OPTION_WORD: append_words(option->choices, text); break;
+    case OPTION_COUNT: text_append(text, "a whole number of 1 or more"); break;
+    case OPTION_INTEGER: text_append(text, "a whole number of 0 or more"); break;
+    default: text_append(text, "a number of 0 or more"); break;
     }
+}
+
+static int value_error(const Subcommand *command, const Option *option, const char *found)
+{
+    Text expected = {0};
+    append_expected(option, &expected);
+    int status = usage_error(command->name, "--%s expects %s, found \"%s\"", option->name,
+                             expected.failed ? option->argument : expected.data, found);
+    text_destroy(&expected);
+    return status;
 }
 
 /* Reads one value; a list grows by it. */
@@ -71,12 +108,13 @@ static int option_read(const Subcommand *command, const Option *option, const ch
 {
     void *value = option_value(option, values);
     bool read = true;
-    if (text && !*text && option->names != NAMES_NOTHING)
+    if (text && !*text && option->names != NAMES_NOTHING && option->kind != OPTION_WORD)
         return usage_error(command->name, "--%s expects %s, found \"\"", option->name,
                            option->argument);
     switch (option->kind) {
     case OPTION_FLAG: *(bool *)value = true; break;
     case OPTION_TEXT: *(const char **)value = text; break;
+    case OPTION_WORD: read = read_word(text, option, value); break;
     case OPTION_COUNT: read = read_integer(text, 1, value); break;
     case OPTION_INTEGER: read = read_integer(text, 0, value); break;
     case OPTION_REAL: read = read_real(text, value); break;
@@ -86,9 +124,7 @@ static int option_read(const Subcommand *command, const Option *option, const ch
         break;
     }
     }
-    if (read) return EXIT_SUCCESS;
-    return usage_error(command->name, "--%s expects %s, found \"%s\"", option->name,
-                       expected(option->kind), text);
+    return read ? EXIT_SUCCESS : value_error(command, option, text);
 }
 
 /* Defaults, absent numbers, and lists with room for every word of the command line. */
@@ -205,6 +241,21 @@ static int values_read(const Subcommand *command, int n_words, char **words, voi
     return EXIT_SUCCESS;
 }
 
+/* The results of long work have a place to go. */
+static int outputs_check(const Subcommand *command, void *values)
+{
+    for (int i = 0; i < command->n_options; i++) {
+        const Option *option = &command->options[i];
+        if (option->names != NAMES_OUTPUT) continue;
+        const char *path = *(const char *const *)option_value(option, values);
+        if (!path || !file_check_writable(path)) continue;
+        fprintf(stderr, "wavefield %s: --%s: %s\n", command->name, option->name,
+                wf_error_message());
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
 int command_run(const Subcommand *command, int n_words, char **words)
 {
     for (int i = 0; i < n_words; i++) {
@@ -216,6 +267,7 @@ int command_run(const Subcommand *command, int n_words, char **words)
     if (!values) return EXIT_FAILURE;
     int status = values_prepare(command, n_words, values);
     if (!status) status = values_read(command, n_words, words, values);
+    if (!status) status = outputs_check(command, values);
     if (!status) status = command->run(values);
     values_release(command, values);
     free(values);
@@ -252,9 +304,8 @@ const char *const *option_words(const Option *option)
 void option_text(const Option *option, Text *text)
 {
     const char *const *words = option_words(option);
-    for (int i = 0; words && words[i]; i++) /* auto, scan or fft: */
-        text_append(text, "%s%s", words[i], !words[i + 1] ? ": " : words[i + 2] ? ", " : " or ");
-    text_append(text, "%s", option->help);
+    if (words) append_words(words, text);
+    text_append(text, "%s%s", words ? ": " : "", option->help);
     if (option->fallback && *option->fallback)
         text_append(text, " (default: %s)", option->fallback);
 }

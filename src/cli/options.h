@@ -17,6 +17,7 @@ enum { EXIT_USAGE = 2 };
 typedef enum OptionKind {
     OPTION_FLAG,    /* bool */
     OPTION_TEXT,    /* const char *, NULL where absent */
+    OPTION_WORD,    /* the same, one of the option's choices */
     OPTION_LIST,    /* TextList */
     OPTION_COUNT,   /* int64_t, 1 or more */
     OPTION_INTEGER, /* int64_t, 0 or more */
@@ -28,10 +29,12 @@ typedef struct TextList {
     int count;
 } TextList;
 
-/* What a value names, for a shell to complete. */
+/* What a value names: for a shell to complete, and of a file that the command will write to find
+ * out, before it does anything, that it cannot. */
 typedef enum OptionNames {
     NAMES_NOTHING,
     NAMES_FILE,
+    NAMES_OUTPUT,
     NAMES_FOLDER,
     NAMES_PRESET, /* or a file */
     NAMES_DEVICE
@@ -46,8 +49,9 @@ typedef struct Option {
     bool required;
     const char *help;
     OptionNames names;
-    const char *const
-        *choices; /* words it may be as well, NULL-terminated; help begins with them */
+    /* Words, NULL-terminated, with which help begins: all that an OPTION_WORD may be, and what a
+     * text may be as well. "vulkan[:n]" is vulkan alone, or with a number. */
+    const char *const *choices;
 } Option;
 
 /* Text of paragraphs: a line each, and lines that begin with a space are laid out by hand. */

@@ -228,7 +228,7 @@ static const Option options[] = {
     OPERAND(PlotValues, folder, "DIR", "a training folder, or a model's", .names = NAMES_FOLDER),
     OPTION(PlotValues, out, "out", TEXT, "FILE", "plot.svg",
            "the page: FILE.svg, FILE.png, or FILE.gp, the gnuplot script that draws it",
-           .names = NAMES_FILE),
+           .names = NAMES_OUTPUT),
     OPTION(PlotValues, text, "text", TEXT, "TEXT", NULL,
            "the text whose energy in the field is shown (default: one that the model writes)"),
     OPTION(PlotValues, width, "width", COUNT, "PIXELS", "1400", "of a PNG"),

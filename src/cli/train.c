@@ -209,12 +209,23 @@ static wf_status open_data(TrainRun *run)
                            &run->data);
 }
 
+/* One evaluation, at the end, cannot end a run early. */
+static wf_status check_patience(const wf_trainer_params *settings)
+{
+    if (settings->patience == 0 || settings->eval_every > 0) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT,
+                "--patience %lld needs evaluations on the way, and --eval-every 0 makes one at the "
+                "end only",
+                (long long)settings->patience);
+}
+
 static wf_status begin(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_progress progress;
     TRY(device_open("train", v->device, &run->device));
     TRY(v->resume ? begin_resumed(run) : begin_new(run));
+    TRY(check_patience(&run->settings));
     wf_status status = open_data(run);
     if (status == WF_ERROR_FORMAT && v->resume)
         return fail_within(status, "--resume needs --data, --eval-data, --held-out and "
@@ -430,7 +441,8 @@ static const Option options[] = {
     OPTION(TrainValues, eval_every, "eval-every", INTEGER, "N", NULL,
            "steps between evaluations on the held-out text; 0: only at the end (default: 500)"),
     OPTION(TrainValues, patience, "patience", INTEGER, "N", NULL,
-           "end the run after N evaluations without a better loss; 0: never (default: 0)"),
+           "end the run after N evaluations without a better loss, for which held-out data is "
+           "needed; 0: never (default: 0)"),
     OPTION(TrainValues, save_every, "save-every", INTEGER, "N", "500",
            "steps between checkpoints; 0: only at the end"),
     OPTION(TrainValues, keep, "keep", INTEGER, "N", "2", "checkpoints to keep; 0: all"),
@@ -445,11 +457,11 @@ static const Option options[] = {
            "bits"),
     OPTION(TrainValues, no_recompute, "no-recompute", FLAG, NULL, NULL,
            "with --resume: keep it all from now on, where the run began with --recompute"),
-    OPTION(TrainValues, precision, "precision", TEXT, "TYPE", NULL,
-           "f32, f16 or bf16: how activations and the weights of products are stored; f16 scales "
-           "the loss",
+    OPTION(TrainValues, precision, "precision", WORD, "TYPE", NULL,
+           "how activations and the weights of products are stored; f16 scales the loss "
+           "(default: f32)",
            PRECISIONS),
-    OPTION(TrainValues, evaluator, "evaluator", TEXT, "NAME", NULL,
+    OPTION(TrainValues, evaluator, "evaluator", WORD, "NAME", NULL,
            "how the field propagates (default: auto)", EVALUATORS),
     OPTION_DEVICE(TrainValues),
 };

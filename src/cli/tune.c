@@ -2,12 +2,12 @@
 #include "check/tune.h"
 #include "cli/common.h"
 
-#include "model/config.h"
+#include "model/model.h"
 
 #include <stdio.h>
 
 typedef struct TuneValues {
-    const char *device, *config;
+    const char *device, *config, *precision;
     TextList set;
     int64_t batch_size, sequence_length;
     bool quick, forget;
@@ -87,8 +87,9 @@ static wf_status tune(wf_device *device, const TuneValues *v, const ProductList 
     static const TuneEffort quick = {0, {.least = 1, .most = 1}};
     const char *backend = device->backend->name;
     GpuTuning tuning = *gpu_limits_tuning(device->backend->gpu_limits(device));
-    printf("%s: %s (%s), %d classes of products; TFLOP/s of each tile (in so many splits)\n\n",
-           device->id, device->info.name, device->info.driver, list->count);
+    printf(
+        "%s: %s (%s), %d classes of products in %s; TFLOP/s of each tile (in so many splits)\n\n",
+        device->id, device->info.name, device->info.driver, list->count, dtype_name(list->storage));
     fflush(stdout);
     TRY(tune_list(device, list, v->quick ? &quick : &usual, report, NULL, &tuning));
     TRY(gpu_tuning_store(&tuning, backend, &device->info));
@@ -99,7 +100,7 @@ static wf_status tune(wf_device *device, const TuneValues *v, const ProductList 
 
 static wf_status tune_or_forget(wf_device *device, const TuneValues *v)
 {
-    ProductList list = {0};
+    ProductList list = {.storage = DTYPE_REAL};
     if (!device->backend->gpu_limits)
         return fail(WF_ERROR_UNSUPPORTED, "%s is no GPU: there is nothing to tune", device->id);
     if (v->forget) {
@@ -107,6 +108,7 @@ static wf_status tune_or_forget(wf_device *device, const TuneValues *v)
         printf("%s goes by the rules again\n", device->id);
         return WF_OK;
     }
+    TRY(model_storage(v->precision, &list.storage));
     wf_status status = gather_all(device, v, &list);
     if (!status) status = tune(device, v, &list);
     product_list_free(&list);
@@ -132,6 +134,8 @@ static const Option options[] = {
     OPTION(TuneValues, batch_size, "batch-size", COUNT, "N", "8", "sequences of a training step"),
     OPTION(TuneValues, sequence_length, "sequence-length", COUNT, "N", NULL,
            "their tokens (default: the longest of the configuration)"),
+    OPTION(TuneValues, precision, "precision", WORD, "TYPE", "f32",
+           "the type they are stored in; each is tuned by itself", PRECISIONS),
     OPTION(TuneValues, quick, "quick", FLAG, NULL, NULL,
            "time everything once only, and of presets only demo: to see that it works"),
     OPTION(TuneValues, forget, "forget", FLAG, NULL, NULL, "remove what was kept for the device"),
@@ -145,13 +149,17 @@ const Subcommand command_tune = {
         "and keeps the fastest for each class of shapes in the user's cache folder "
         "($WAVEFIELD_CACHE, else wavefield/ in $XDG_CACHE_HOME or ~/.cache), for this device, "
         "driver and version of the kernels. From then on every command uses it there. What has "
-        "not been tuned goes by fixed rules; tuning again adds to what is kept.\n"
+        "not been tuned, the other types of --precision among it, goes by fixed rules; tuning "
+        "again adds to what is kept.\n"
         "Other choices add in another order: results differ in rounding. With the same tuning "
         "they are the same to the bit; a resumed training says when it has changed.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "For the models of one preset, trained 16 sequences at a time:\n"
-                "  wavefield tune --device vulkan --config v4-130m --batch-size 16\n",
+                "  wavefield tune --device vulkan --config v4-130m --batch-size 16\n"
+                "The same for training in bfloat16:\n"
+                "  wavefield tune --device vulkan --config v4-130m --batch-size 16 "
+                "--precision bf16\n",
     .values_size = sizeof(TuneValues),
     .run = run,
 };

@@ -16,6 +16,7 @@ typedef struct Writing {
     const wf_shards_params *params;
     int64_t most; /* tokens a shard */
     char *folder; /* the unfinished one */
+    int lock;     /* on it */
     Encoder encoder;
     ShardWriter *training, *held_out;
     int64_t reported; /* bytes at the last report */
@@ -37,27 +38,36 @@ static bool is_ours(const char *name)
     return false;
 }
 
+static wf_status remove_ours(const char *partial, const FolderList *list)
+{
+    wf_status status = WF_OK;
+    for (int i = 0; i < list->count; i++)
+        if (!is_ours(list->names[i]))
+            return fail(WF_ERROR_IO, "%s: not removed: it holds \"%s\", which is not a shard",
+                        partial, list->names[i]);
+    for (int i = 0; i < list->count && !status; i++) {
+        char *path = path_join(partial, list->names[i]);
+        status = path ? file_remove(path) : out_of_memory(partial);
+        free(path);
+    }
+    return status;
+}
+
 /* Removes what an earlier call left unfinished. */
-static wf_status remove_partial(const char *partial)
+static wf_status clear_partial(const char *partial)
 {
     FolderList list;
-    if (!folder_exists(partial)) return WF_OK;
     TRY(folder_list(partial, &list));
-    wf_status status = WF_OK;
-    for (int i = 0; i < list.count && !status; i++)
-        if (!is_ours(list.names[i]))
-            status = fail(WF_ERROR_IO, "%s: not removed: it holds \"%s\", which is not a shard",
-                          partial, list.names[i]);
-    if (!status) status = folder_remove(partial, (const char *const *)list.names, list.count);
+    wf_status status = remove_ours(partial, &list);
     folder_list_destroy(&list);
     return status;
 }
 
-/* The same after a failure, whose message stays. */
+/* The folder too, after a failure, whose message stays. */
 static void discard_partial(const char *partial, wf_status status)
 {
     char *message = strdup(wf_error_message());
-    remove_partial(partial);
+    if (!clear_partial(partial)) folder_remove(partial, NULL, 0);
     if (message) fail(status, "%s", message);
     free(message);
 }
@@ -203,8 +213,7 @@ static wf_status check_params(const wf_shards_params *params)
 
 static wf_status write_partial(Writing *w)
 {
-    TRY(remove_partial(w->folder));
-    TRY(folder_make(w->folder));
+    TRY(clear_partial(w->folder));
     TRY(shard_writer_create(w->folder, TRAINING, 0, w->most, &w->training));
     TRY(shard_writer_create(w->folder, HELD_OUT, 0, w->most, &w->held_out));
     TRY(encode_files(w));
@@ -223,6 +232,18 @@ static wf_status put_in_place(const Writing *w, const char *folder)
     return status;
 }
 
+/* With the unfinished folder held. */
+static wf_status write_held(Writing *w, const char *folder)
+{
+    wf_status status = check_free(folder); /* still: another process may just have filled it */
+    if (!status) status = write_partial(w);
+    shard_writer_destroy(w->training);
+    shard_writer_destroy(w->held_out);
+    if (!status) return put_in_place(w, folder);
+    discard_partial(w->folder, status);
+    return status;
+}
+
 wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
                           wf_shards_result *result)
 {
@@ -238,13 +259,11 @@ wf_status wf_shards_write(const wf_shards_params *params, const char *folder,
     };
     if (!w.folder) return out_of_memory(folder);
     w.encoder.context = &w;
-    wf_status status = write_partial(&w);
-    shard_writer_destroy(w.training);
-    shard_writer_destroy(w.held_out);
-    if (status)
-        discard_partial(w.folder, status);
-    else
-        status = put_in_place(&w, folder);
+    wf_status status = folder_lock(w.folder, &w.lock);
+    if (!status) {
+        status = write_held(&w, folder);
+        folder_unlock(w.lock);
+    }
     if (!status && result) *result = w.result;
     free(w.folder);
     return status;

@@ -105,6 +105,8 @@ void wf_decoder_destroy(wf_decoder *decoder)
                 program_free(&decoder->programs[chunk][start][head]);
         device_release(&decoder->inputs[chunk].region);
     }
+    runnable_destroy(&decoder->open);
+    graph_destroy(decoder->opening);
     stream_state_destroy(&decoder->state);
     free(decoder);
 }
@@ -151,6 +153,33 @@ static wf_status prepare_program(wf_decoder *decoder, int chunk, bool start, Hea
     TRY(prepare_inputs(decoder, chunk));
     wf_status status = program_build(decoder, chunk, start, head, program);
     if (status) program_free(program);
+    return status;
+}
+
+static wf_status opening_build(wf_decoder *decoder)
+{
+    const wf_model *model = decoder->model;
+    TRY(graph_status(decoder->opening));
+    TRY(prepare_inputs(decoder, DECODER_CHUNKS - 1)); /* of which it reads none */
+    Builder builder = model_builder(model, decoder->opening, &decoder->inputs[DECODER_CHUNKS - 1]);
+    builder.stream = &decoder->state;
+    TRY(model_evaluator(model->config, NULL, &builder.evaluator));
+    wf_status status = builder_begin(&builder);
+    if (!status) transformer_open_stream(&builder);
+    if (!status) status = graph_status(decoder->opening);
+    builder_end(&builder);
+    if (status || decoder->opening->n_nodes == 0) return status;
+    return runnable_create(model->device, decoder->opening, &decoder->open);
+}
+
+static wf_status prepare_opening(wf_decoder *decoder)
+{
+    if (decoder->opening) return WF_OK;
+    decoder->opening = graph_create();
+    wf_status status = opening_build(decoder);
+    if (!status) return WF_OK;
+    graph_destroy(decoder->opening);
+    decoder->opening = NULL;
     return status;
 }
 
@@ -249,8 +278,11 @@ wf_status wf_decoder_feed(wf_decoder *decoder, const int32_t *tokens, int64_t n,
     /* Everything that may not fit into memory is made before anything is fed. */
     for (; next_chunk(decoder, decoder->position, &feed); feed.done += chunk_tokens[feed.chunk])
         TRY(prepare_program(decoder, feed.chunk, feed.start, feed.head));
+    TRY(prepare_opening(decoder));
 
     int64_t from = decoder->position;
+    if (from == 0 && decoder->open.program)
+        TRY(decoder->model->device->backend->program_run(decoder->open.program));
     for (feed.done = 0; next_chunk(decoder, from, &feed); feed.done += chunk_tokens[feed.chunk]) {
         wf_status status = run_chunk(decoder, &feed);
         if (status) {

@@ -5,7 +5,9 @@
  * the deposits so far, of attention the keys and values so far, of interference a running sum
  * (model/builder.h, StreamState). What a chunk must know of its position - its rows of the
  * positional table, its places in the field, where the state sits - the host computes in double;
- * nothing is as long as the longest sequence but deposits, keys and values. */
+ * what depends on the parameters alone and sums over the whole field is made before the first token
+ * and kept in the state; nothing is as long as the longest sequence but deposits, keys and values.
+ */
 #ifndef GENERATE_DECODER_H
 #define GENERATE_DECODER_H
 
@@ -31,6 +33,8 @@ struct wf_decoder {
     bool failed;      /* a chunk ended half-way: the state is worth nothing */
     StreamState state;
     ModelInputs inputs[DECODER_CHUNKS]; /* allocated with the first program of their size */
+    Graph *opening;                     /* run before the first token; NULL: not made yet */
+    Runnable open;                      /* program NULL: there is nothing to do */
     /* [chunk][1: a gated model from position 0][head] */
     ChunkProgram programs[DECODER_CHUNKS][2][DECODER_HEADS];
 };

@@ -234,11 +234,20 @@ SHAPE_RULE(shapes_field_backward)
     return WF_OK;
 }
 
+SHAPE_RULE(shapes_field_norm)
+{
+    (void)dtypes;
+    for (int k = 0; k < 3; k++) WANT(k, node->params.field.heads);
+    shapes[0] = SHAPE(node->params.field.heads);
+    return WF_OK;
+}
+
 SHAPE_RULE(shapes_field_stream)
 {
     (void)dtypes;
     TRY(want_field(graph, node, IN(0), 1));
     WANT(6, 1);
+    WANT(7, node->params.field.heads);
     shapes[0] = IN(0);
     shapes[1] = SHAPE(IN(0).dim[0], IN(0).dim[2], 2, IN(0).dim[3]);
     return WF_OK;
@@ -471,7 +480,8 @@ static const OpRule rules[OP_COUNT] = {
                            .optional_outputs = BIT(4), .given_outputs = BIT(1) | BIT(2) | BIT(3),
                            .adds_outputs = BIT(1) | BIT(2) | BIT(3),
                            .shapes = shapes_field_backward, .in_place = -1},
-    [OP_FIELD_STREAM] = {"field_stream", 7, 2, .stored_inputs = BIT(0), .stored_outputs = BIT(0),
+    [OP_FIELD_NORM] = {"field_norm", 3, 1, .shapes = shapes_field_norm, .in_place = -1},
+    [OP_FIELD_STREAM] = {"field_stream", 8, 2, .stored_inputs = BIT(0), .stored_outputs = BIT(0),
                          .given_outputs = BIT(1), .reads_outputs = BIT(1),
                          .shapes = shapes_field_stream, .in_place = -1},
     [OP_FIELD_KERNEL] = {"field_kernel", 4, 1, .stored_inputs = BIT(3),

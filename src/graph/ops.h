@@ -90,11 +90,14 @@ typedef enum Op {
      * out: du, dfrequency [H] +=, ddamping [H] +=, dphase [H] +=, dgate ? [B,H,32]. */
     OP_FIELD_BACKWARD,
 
+    /* The kernels' norms Z (spec §2), which cost O(G) and depend on parameters only, for decoding.
+     * in: frequency, damping, phase; out: norm [H]. */
+    OP_FIELD_NORM,
     /* The field continued token by token, one-pole kernels in a causal geometry (the token scan).
      * in: u [B,n,H,d], frequency, damping, phase, cell i32 [n], fraction [n],
      *     at i32 [1] (the cell where the state sits: lo+1 of the last token if its f > 0, else its
-     * lo; 0 before the first); out: r [B,n,H,d], state [B,H,2,d] (given, read and written; 0 before
-     * the first token). */
+     * lo; 0 before the first), norm [H]; out: r [B,n,H,d], state [B,H,2,d] (given, read and
+     * written; 0 before the first token). */
     OP_FIELD_STREAM,
 
     /* The gated kernel of each sample (spec §4), kept for decoding.

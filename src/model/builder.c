@@ -82,6 +82,7 @@ static LayerState layer_state_layout(Region *region, const Config *config, const
         state.kernel = region_append(region, limits, DTYPE_REAL, kernel);
     } else {
         state.field = region_append(region, limits, DTYPE_REAL, pole);
+        state.norm = region_append(region, limits, DTYPE_REAL, SHAPE(heads));
     }
     return state;
 }

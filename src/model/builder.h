@@ -35,6 +35,7 @@ wf_status model_inputs_place(ModelInputs *inputs, const Config *config, const Ge
 /* What one layer keeps: byte offsets, each of use to some layers only. */
 typedef struct LayerState {
     int64_t field;        /* wave: one-pole [B,H,2,d]; gated: the history [B,M,H,d] */
+    int64_t norm;         /* one-pole wave: [H] */
     int64_t kernel;       /* gated wave: [B,H,G] */
     int64_t keys, values; /* attention: [B,M,H,d] each */
 } LayerState;
@@ -87,6 +88,10 @@ TensorId builder_weight(Builder *builder, const char *format, ...) PRINTF_LIKE(2
 
 /* The final LayerNorm's output [B,N,D] (spec §1, without the logits). */
 TensorId transformer_hidden(Builder *builder);
+
+/* What a stream computes before its first token: nothing where every layer is gated or attention.
+ */
+void transformer_open_stream(Builder *builder);
 
 /* Logits against the tied embedding: of every token [B·N,V], or of each sequence's last [B,V]; in
  * float32. */

@@ -95,14 +95,19 @@ wf_status model_outline_precision(wf_model *model, const char *precision)
     return copies_outline(&model->copies, &model->values, &device->limits, storage);
 }
 
-wf_status wf_model_set_precision(wf_model *model, const char *precision)
+wf_status model_allocate_precision(wf_model *model)
 {
-    TRY(model_outline_precision(model, precision));
     wf_status status = copies_allocate(&model->copies, &model->values, model->device);
     if (!status) return WF_OK;
     copies_destroy(&model->copies);
     model->storage = DTYPE_REAL;
     return status;
+}
+
+wf_status wf_model_set_precision(wf_model *model, const char *precision)
+{
+    TRY(model_outline_precision(model, precision));
+    return model_allocate_precision(model);
 }
 
 const char *wf_model_precision(const wf_model *model)

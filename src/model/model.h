@@ -23,8 +23,10 @@ struct wf_model {
  * and for loading. */
 wf_status model_outline(Device *device, const wf_config *config, wf_model **out);
 
-/* wf_model_set_precision() of such a model. */
+/* The two halves of wf_model_set_precision(): sizing, which is all that planning takes; and
+ * allocating, after which a model with values can run. */
 wf_status model_outline_precision(wf_model *model, const char *precision);
+wf_status model_allocate_precision(wf_model *model);
 
 /* "f32", "f16", "bf16" or NULL ("f32") as a type; WF_ERROR_ARGUMENT for any other. */
 wf_status model_storage(const char *precision, DType *storage);

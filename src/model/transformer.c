@@ -64,6 +64,12 @@ TensorId transformer_hidden(Builder *b)
     return x;
 }
 
+void transformer_open_stream(Builder *b)
+{
+    for (int layer = 0; layer < b->config->num_layers; layer++)
+        if (config_mixer(b->config, layer) == MIXER_WAVE) wave_open_stream(b, layer);
+}
+
 TensorId transformer_logits(Builder *b, TensorId hidden, bool last_only)
 {
     Graph *graph = b->graph;

@@ -79,6 +79,12 @@ static TensorId state_tensor(Attention *a, const char *name, DType dtype, Shape 
                           &a->builder->stream->region, offset);
 }
 
+static TensorId norms(Attention *a)
+{
+    return state_tensor(a, "norm", DTYPE_REAL, SHAPE(a->heads),
+                        a->builder->stream->layers[a->layer].norm);
+}
+
 static TensorId propagate_stream(Attention *a, TensorId u)
 {
     Builder *b = a->builder;
@@ -86,7 +92,7 @@ static TensorId propagate_stream(Attention *a, TensorId u)
                                   b->stream->layers[a->layer].field);
     return layer_op_into(
         b, OP_FIELD_STREAM, (OpParams){.field = a->field},
-        LAYER_IN(u, a->frequency, a->damping, a->phase, b->cell, b->fraction, b->at),
+        LAYER_IN(u, a->frequency, a->damping, a->phase, b->cell, b->fraction, b->at, norms(a)),
         LAYER_OUT(NO_TENSOR, state));
 }
 
@@ -113,9 +119,6 @@ static TensorId propagate_recall(Attention *a, TensorId u, TensorId gate)
 static TensorId field(Attention *a, TensorId u, TensorId gate)
 {
     Builder *b = a->builder;
-    a->frequency = parameter(a, "wave_frequency");
-    a->damping = parameter(a, "wave_damping");
-    a->phase = parameter(a, "wave_phase");
     TensorId r;
     if (!b->stream)
         r = propagate_sequence(a, u, gate);
@@ -165,10 +168,10 @@ static TensorId attention_v4(Attention *a, TensorId x)
     return output(a, layer_elementwise(b, OP_GATE, LAYER_IN(o, g)));
 }
 
-TensorId wave_attention(Builder *builder, TensorId x, int layer)
+/* One layer's. */
+static Attention attention(Builder *builder, int layer)
 {
     const Config *config = builder->config;
-    bool v4 = config->version == MODEL_V4;
     int64_t width = config->embedding_dim / config->num_heads;
     Attention a = {.builder = builder,
                    .layer = layer,
@@ -182,5 +185,22 @@ TensorId wave_attention(Builder *builder, TensorId x, int layer)
                              .damping_limit = config_damping_limit(config),
                              .evaluator = builder->evaluator}};
     graph_scope(builder->graph, "layers.%d.attention", layer);
-    return v4 ? attention_v4(&a, x) : attention_v35(&a, x);
+    a.frequency = parameter(&a, "wave_frequency");
+    a.damping = parameter(&a, "wave_damping");
+    a.phase = parameter(&a, "wave_phase");
+    return a;
+}
+
+TensorId wave_attention(Builder *builder, TensorId x, int layer)
+{
+    Attention a = attention(builder, layer);
+    return builder->config->version == MODEL_V4 ? attention_v4(&a, x) : attention_v35(&a, x);
+}
+
+void wave_open_stream(Builder *builder, int layer)
+{
+    if (builder->config->spectral_gate) return;
+    Attention a = attention(builder, layer);
+    layer_op_into(builder, OP_FIELD_NORM, (OpParams){.field = a.field},
+                  LAYER_IN(a.frequency, a.damping, a.phase), LAYER_OUT(norms(&a)));
 }

@@ -8,4 +8,8 @@
 /* x [B,N,D], already normalised → [B,N,D], for layer `layer`. */
 TensorId wave_attention(Builder *builder, TensorId x, int layer);
 
+/* Keeps in the stream's state what the layer needs of its parameters, where that is much work: the
+ * norms of its kernels, which are sums over the whole field. */
+void wave_open_stream(Builder *builder, int layer);
+
 #endif

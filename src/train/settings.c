@@ -14,37 +14,38 @@ typedef enum SettingKind {
     SETTING_FLAG,
     SETTING_SEED, /* 64 bits; a string in JSON, whose integers are signed */
     SETTING_EVALUATOR,
-    SETTING_PRECISION /* "f32" where a checkpoint lacks it */
+    SETTING_PRECISION
 } SettingKind;
 
 typedef struct Setting {
     const char *name;
     SettingKind kind;
     size_t offset;
-    double least; /* of a resolved number */
-    bool free;    /* a resumed run may have another; zero where a checkpoint lacks it */
+    double least;       /* of a resolved number */
+    bool free;          /* a resumed run may have another */
+    const char *absent; /* what it means that a checkpoint lacks it, as JSON; NULL: none does */
 } Setting;
 
 #define AT(field) offsetof(wf_trainer_params, field)
 
 static const Setting settings_table[] = {
-    {"batch_size", SETTING_INTEGER, AT(batch_size), 1, false},
-    {"sequence_length", SETTING_INTEGER, AT(sequence_length), 1, false},
-    {"accumulation", SETTING_INTEGER, AT(accumulation), 1, false},
-    {"steps", SETTING_INTEGER, AT(steps), 1, false},
-    {"warmup", SETTING_INTEGER, AT(warmup), 0, false},
-    {"learning_rate", SETTING_REAL, AT(learning_rate), 0, false},
-    {"min_learning_rate", SETTING_REAL, AT(min_learning_rate), 0, false},
-    {"weight_decay", SETTING_REAL, AT(weight_decay), 0, false},
-    {"clip", SETTING_REAL, AT(clip), 0, false},
-    {"qk_lr_mult", SETTING_REAL, AT(qk_lr_mult), 0, false},
-    {"kernel_lr_mult", SETTING_REAL, AT(kernel_lr_mult), 0, false},
-    {"seed", SETTING_SEED, AT(seed), 0, false},
-    {"evaluator", SETTING_EVALUATOR, AT(evaluator), 0, false},
-    {"precision", SETTING_PRECISION, AT(precision), 0, false},
-    {"recompute", SETTING_FLAG, AT(recompute), 0, true}, /* the same bits */
-    {"eval_every", SETTING_INTEGER, AT(eval_every), 0, true},
-    {"patience", SETTING_INTEGER, AT(patience), 0, true},
+    {"batch_size", SETTING_INTEGER, AT(batch_size), 1, false, NULL},
+    {"sequence_length", SETTING_INTEGER, AT(sequence_length), 1, false, NULL},
+    {"accumulation", SETTING_INTEGER, AT(accumulation), 1, false, NULL},
+    {"steps", SETTING_INTEGER, AT(steps), 1, false, NULL},
+    {"warmup", SETTING_INTEGER, AT(warmup), 0, false, NULL},
+    {"learning_rate", SETTING_REAL, AT(learning_rate), 0, false, NULL},
+    {"min_learning_rate", SETTING_REAL, AT(min_learning_rate), 0, false, NULL},
+    {"weight_decay", SETTING_REAL, AT(weight_decay), 0, false, NULL},
+    {"clip", SETTING_REAL, AT(clip), 0, false, NULL},
+    {"qk_lr_mult", SETTING_REAL, AT(qk_lr_mult), 0, false, NULL},
+    {"kernel_lr_mult", SETTING_REAL, AT(kernel_lr_mult), 0, false, NULL},
+    {"seed", SETTING_SEED, AT(seed), 0, false, NULL},
+    {"evaluator", SETTING_EVALUATOR, AT(evaluator), 0, false, NULL},
+    {"precision", SETTING_PRECISION, AT(precision), 0, false, "\"f32\""},
+    {"recompute", SETTING_FLAG, AT(recompute), 0, true, "false"}, /* the same bits */
+    {"eval_every", SETTING_INTEGER, AT(eval_every), 0, true, "0"},
+    {"patience", SETTING_INTEGER, AT(patience), 0, true, "0"},
 };
 enum { N_SETTINGS = sizeof settings_table / sizeof *settings_table };
 
@@ -231,20 +232,24 @@ static bool value_from_json(const json_t *value, const Setting *setting, wf_trai
     return false;
 }
 
+json_t *settings_value(const json_t *object, const char *key, const char *absent)
+{
+    json_t *value = json_object_get(object, key);
+    if (value) return json_incref(value);
+    return absent ? json_loads(absent, JSON_DECODE_ANY, NULL) : NULL;
+}
+
 wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_params *out)
 {
     *out = (wf_trainer_params){0};
     for (int i = 0; i < N_SETTINGS; i++) {
         const Setting *setting = &settings_table[i];
-        const json_t *value = json_object_get(object, setting->name);
-        if (!value && setting->free) continue;
-        if (!value && setting->kind == SETTING_PRECISION) {
-            out->precision = dtype_name(DTYPE_REAL);
-            continue;
-        }
-        if (!value || !value_from_json(value, setting, out))
+        json_t *value = settings_value(object, setting->name, setting->absent);
+        bool present = value != NULL, read = value && value_from_json(value, setting, out);
+        json_decref(value);
+        if (!read)
             return fail(WF_ERROR_FORMAT, "%s: settings: %s is %s", file, setting->name,
-                        value ? "not a value it can have" : "missing");
+                        present ? "not a value it can have" : "missing");
     }
     return WF_OK;
 }

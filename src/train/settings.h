@@ -18,6 +18,10 @@ Schedule settings_schedule(const wf_trainer_params *settings);
 /* The resolved settings as a JSON object, which the caller releases; NULL: out of memory. */
 json_t *settings_to_json(const wf_trainer_params *settings);
 
+/* What an object of a checkpoint has under a key, or where it lacks it what that means (JSON; NULL:
+ * it may not). The caller releases it. NULL: it is missing, or out of memory. */
+json_t *settings_value(const json_t *object, const char *key, const char *absent);
+
 /* Back again; `file` is for messages. */
 wf_status settings_from_json(const json_t *object, const char *file, wf_trainer_params *out);
 

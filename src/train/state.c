@@ -20,23 +20,77 @@ static wf_status out_of_memory(const char *path)
     return fail(WF_ERROR_MEMORY, "%s: out of memory", path);
 }
 
+/* ---- the keys ---- */
+
+typedef enum KeyKind {
+    KEY_COUNT,
+    KEY_LOSS,
+    KEY_SCALE, /* a power of two; 0: what a run of its precision begins with */
+    KEY_HASH   /* 16 hexadecimal digits */
+} KeyKind;
+
+typedef struct Key {
+    const char *object; /* that holds it; NULL: the file's own */
+    const char *name;
+    KeyKind kind;
+    size_t offset;
+    const char
+        *absent; /* what it means that an earlier version wrote none, as JSON; NULL: all did */
+} Key;
+
+#define AT(field) offsetof(TrainingState, field)
+
+static const Key keys[] = {
+    {NULL, "step", KEY_COUNT, AT(progress.step), NULL},
+    {NULL, "tokens", KEY_COUNT, AT(progress.tokens), NULL},
+    {NULL, "evaluated", KEY_COUNT, AT(progress.evaluated), "0"},
+    {"best", "loss", KEY_LOSS, AT(progress.best_loss), NULL},
+    {"best", "step", KEY_COUNT, AT(progress.best_step), NULL},
+    {"best", "since", KEY_COUNT, AT(progress.since_best), "0"},
+    {"loss_scale", "scale", KEY_SCALE, AT(loss_scale.scale), "0"},
+    {"loss_scale", "good", KEY_COUNT, AT(loss_scale.good), "0"},
+    {"data", "fingerprint", KEY_HASH, AT(fingerprint), NULL},
+    {"data", "epoch", KEY_COUNT, AT(cursor.epoch), NULL},
+    {"data", "position", KEY_COUNT, AT(cursor.position), NULL},
+    {NULL, "tuning", KEY_HASH, AT(tuning), "\"0000000000000000\""},
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
 /* ---- writing ---- */
+
+static json_t *key_to_json(const TrainingState *state, const Key *key)
+{
+    const void *field = (const char *)state + key->offset;
+    char text[32];
+    switch (key->kind) {
+    case KEY_COUNT: return json_integer(*(const int64_t *)field);
+    case KEY_LOSS:
+    case KEY_SCALE: return json_real(*(const double *)field);
+    case KEY_HASH: break;
+    }
+    snprintf(text, sizeof text, "%016" PRIx64, *(const uint64_t *)field);
+    return json_string(text);
+}
+
+/* Takes the value. False: out of memory. */
+static bool put(json_t *root, const Key *key, json_t *value)
+{
+    json_t *object = key->object ? json_object_get(root, key->object) : root;
+    if (!object && !json_object_set_new(root, key->object, json_object()))
+        object = json_object_get(root, key->object);
+    return json_object_set_new(object, key->name, value) == 0;
+}
 
 static json_t *state_to_json(const TrainingState *state)
 {
-    char fingerprint[32], tuning[32];
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, state->fingerprint);
-    snprintf(tuning, sizeof tuning, "%016" PRIx64, state->tuning);
-    const wf_progress *progress = &state->progress;
-    return json_pack(
-        "{s:i, s:I, s:I, s:I, s:{s:f, s:I, s:I}, s:{s:f, s:I}, s:{s:s, s:I, s:I}, s:s, s:o}",
-        "format", FORMAT, "step", (json_int_t)progress->step, "tokens",
-        (json_int_t)progress->tokens, "evaluated", (json_int_t)progress->evaluated, "best", "loss",
-        progress->best_loss, "step", (json_int_t)progress->best_step, "since",
-        (json_int_t)progress->since_best, "loss_scale", "scale", state->loss_scale.scale, "good",
-        (json_int_t)state->loss_scale.good, "data", "fingerprint", fingerprint, "epoch",
-        (json_int_t)state->cursor.epoch, "position", (json_int_t)state->cursor.position, "tuning",
-        tuning, "settings", settings_to_json(&state->settings));
+    json_t *root = json_pack("{s:i}", "format", FORMAT);
+    bool made = root != NULL;
+    for (int i = 0; i < N_KEYS && made; i++)
+        made = put(root, &keys[i], key_to_json(state, &keys[i]));
+    made = made && !json_object_set_new(root, "settings", settings_to_json(&state->settings));
+    if (made) return root;
+    json_decref(root);
+    return NULL;
 }
 
 wf_status state_save(const TrainingState *state, const char *path)
@@ -51,75 +105,77 @@ wf_status state_save(const TrainingState *state, const char *path)
 
 /* ---- reading ---- */
 
-static wf_status read_count(const json_t *object, const char *key, const char *path, int64_t *out)
+/* "state.json: best: step: expected a count, found nothing" */
+static wf_status fail_key(const char *path, const Key *key, const char *expected,
+                          const json_t *found)
 {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return fail(WF_ERROR_FORMAT, "%s: %s: expected a count, found %s", path, key,
-                    value ? "something else" : "nothing");
-    *out = json_integer_value(value);
-    if (*out <= LARGEST_COUNT) return WF_OK;
-    return fail(WF_ERROR_FORMAT, "%s: %s: expected a count of at most %lld, found %lld", path, key,
-                (long long)LARGEST_COUNT, (long long)*out);
+    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) : NULL;
+    fail(WF_ERROR_FORMAT, "%s: %s%s%s: expected %s, found %.100s", path,
+         key->object ? key->object : "", key->object ? ": " : "", key->name, expected,
+         text ? text : "nothing");
+    free(text);
+    return WF_ERROR_FORMAT;
 }
 
-/* One that earlier versions did not write. */
-static wf_status read_new_count(const json_t *object, const char *key, const char *path,
-                                int64_t *out)
+static bool is_scale(double value)
 {
-    *out = 0;
-    return json_object_get(object, key) ? read_count(object, key, path, out) : WF_OK;
-}
-
-static wf_status read_best(const json_t *best, const char *path, wf_progress *progress)
-{
-    const json_t *loss = json_object_get(best, "loss");
-    if (!json_is_number(loss) || json_number_value(loss) < 0)
-        return fail(WF_ERROR_FORMAT, "%s: best: loss: expected a number of 0 or more", path);
-    progress->best_loss = json_number_value(loss);
-    TRY(read_new_count(best, "since", path, &progress->since_best));
-    return read_count(best, "step", path, &progress->best_step);
-}
-
-/* Only f16 has one, and earlier versions wrote none. */
-static wf_status read_loss_scale(const json_t *object, const char *path, TrainingState *state)
-{
-    const json_t *scale = json_object_get(object, "scale");
-    DType storage;
-    TRY(model_storage(state->settings.precision, &storage));
-    state->loss_scale = loss_scale_first(storage);
-    if (!object) return WF_OK;
     int exponent;
-    double value = json_number_value(scale);
-    bool power = isfinite(value) && frexp(value, &exponent) == 0.5 && value >= 1 && value <= 0x1p60;
-    if (!power || (storage != DTYPE_F16 && value != 1))
-        return fail(WF_ERROR_FORMAT, "%s: loss_scale: scale: expected %s, found %g", path,
-                    storage == DTYPE_F16 ? "a power of two from 1 on" : "1", value);
-    state->loss_scale.scale = value;
-    return read_count(object, "good", path, &state->loss_scale.good);
+    bool power = frexp(value, &exponent) == 0.5 && value >= 1 && value <= 0x1p60;
+    return value == 0 || power;
 }
 
-static wf_status read_hash(const json_t *value, const char *key, const char *path, uint64_t *out)
+static bool is_hash(const char *text)
 {
-    const char *text = json_string_value(value);
-    if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
-        return fail(WF_ERROR_FORMAT, "%s: %s: expected 16 hexadecimal digits", path, key);
-    *out = strtoull(text, NULL, 16);
+    return text && strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16;
+}
+
+static wf_status key_from_json(const json_t *value, const Key *key, const char *path,
+                               TrainingState *state)
+{
+    void *field = (char *)state + key->offset;
+    int64_t count = json_integer_value(value);
+    double number = json_number_value(value);
+    switch (key->kind) {
+    case KEY_COUNT:
+        *(int64_t *)field = count;
+        if (json_is_integer(value) && count >= 0 && count <= LARGEST_COUNT) return WF_OK;
+        return fail_key(path, key, "a count of at most 2^53", value);
+    case KEY_LOSS:
+        *(double *)field = number;
+        if (json_is_number(value) && number >= 0) return WF_OK;
+        return fail_key(path, key, "a number of 0 or more", value);
+    case KEY_SCALE:
+        *(double *)field = number;
+        if (json_is_number(value) && is_scale(number)) return WF_OK;
+        return fail_key(path, key, "a power of two from 1 on", value);
+    case KEY_HASH:
+        if (!is_hash(json_string_value(value)))
+            return fail_key(path, key, "16 hexadecimal digits", value);
+        *(uint64_t *)field = strtoull(json_string_value(value), NULL, 16);
+        return WF_OK;
+    }
     return WF_OK;
 }
 
-/* Earlier versions wrote none. */
-static wf_status read_tuning(const json_t *value, const char *path, TrainingState *state)
+static wf_status read_key(const json_t *root, const Key *key, const char *path,
+                          TrainingState *state)
 {
-    return value ? read_hash(value, "tuning", path, &state->tuning) : WF_OK;
+    const json_t *object = key->object ? json_object_get(root, key->object) : root;
+    json_t *value = settings_value(object, key->name, key->absent);
+    wf_status status = key_from_json(value, key, path, state);
+    json_decref(value);
+    return status;
 }
 
-static wf_status read_data(const json_t *data, const char *path, TrainingState *state)
+/* Only f16 has one. */
+static wf_status check_loss_scale(TrainingState *state, const char *path)
 {
-    TRY(read_hash(json_object_get(data, "fingerprint"), "data: fingerprint", path,
-                  &state->fingerprint));
-    TRY(read_count(data, "epoch", path, &state->cursor.epoch));
-    return read_count(data, "position", path, &state->cursor.position);
+    DType storage;
+    LossScale *found = &state->loss_scale;
+    TRY(model_storage(state->settings.precision, &storage));
+    if (found->scale == 0) *found = loss_scale_first(storage);
+    if (found->scale == 1 || storage == DTYPE_F16) return WF_OK;
+    return fail(WF_ERROR_FORMAT, "%s: loss_scale: scale: expected 1, found %g", path, found->scale);
 }
 
 /* Nothing was evaluated after steps that are still to come. */
@@ -134,21 +190,18 @@ static wf_status check_steps(const wf_progress *progress, const char *path)
 
 static wf_status state_from_json(const json_t *object, const char *path, TrainingState *state)
 {
-    int64_t format = 0;
+    const json_t *format = json_object_get(object, "format");
     *state = (TrainingState){0};
-    TRY(read_count(object, "format", path, &format));
-    if (format != FORMAT)
-        return fail(WF_ERROR_UNSUPPORTED, "%s: format %lld, expected %d", path, (long long)format,
-                    FORMAT);
-    TRY(read_count(object, "step", path, &state->progress.step));
-    TRY(read_count(object, "tokens", path, &state->progress.tokens));
-    TRY(read_new_count(object, "evaluated", path, &state->progress.evaluated));
-    TRY(read_best(json_object_get(object, "best"), path, &state->progress));
+    if (!json_is_integer(format))
+        return fail(WF_ERROR_FORMAT, "%s: format: expected %d, found %s", path, FORMAT,
+                    format ? "something else" : "nothing");
+    if (json_integer_value(format) != FORMAT)
+        return fail(WF_ERROR_UNSUPPORTED, "%s: format %lld, expected %d", path,
+                    (long long)json_integer_value(format), FORMAT);
+    for (int i = 0; i < N_KEYS; i++) TRY(read_key(object, &keys[i], path, state));
     TRY(check_steps(&state->progress, path));
-    TRY(read_data(json_object_get(object, "data"), path, state));
-    TRY(read_tuning(json_object_get(object, "tuning"), path, state));
     TRY(settings_from_json(json_object_get(object, "settings"), path, &state->settings));
-    TRY(read_loss_scale(json_object_get(object, "loss_scale"), path, state));
+    TRY(check_loss_scale(state, path));
     state->progress.steps = state->settings.steps;
     state->cursor.seed = state->settings.seed;
     return WF_OK;

@@ -22,21 +22,47 @@ static wf_status allocate_tokens(wf_trainer *trainer)
     return WF_OK;
 }
 
+/* Plans, and refuses what does not fit. */
+static wf_status plan_programs(wf_trainer *trainer)
+{
+    ProgramsParams params;
+    MemoryPlan memory;
+    TRY(programs_params(&trainer->settings, trainer->model->config, &params));
+    TRY(programs_plan(&trainer->programs, trainer->model, &params));
+    programs_memory(&trainer->programs, &memory);
+    return programs_check_memory(trainer->model, &params, &memory);
+}
+
 static wf_status allocate_programs(wf_trainer *trainer)
 {
     const wf_trainer_params *s = &trainer->settings;
-    ProgramsParams params;
+    wf_model *model = trainer->model;
     const double rate[GROUP_COUNT] = {
         [GROUP_BASE] = 1,
         [GROUP_QK] = s->qk_lr_mult,
         [GROUP_KERNEL] = s->kernel_lr_mult,
     };
-    MemoryPlan memory;
-    TRY(programs_params(s, trainer->model->config, &params));
-    TRY(programs_plan(&trainer->programs, trainer->model, &params));
-    programs_memory(&trainer->programs, &memory);
-    TRY(programs_check_memory(trainer->model, &params, &memory));
-    return programs_allocate(&trainer->programs, trainer->model, rate);
+    TRY(model_outline_precision(model, s->precision));
+    wf_status status = plan_programs(trainer);
+    if (!status) status = model_allocate_precision(model);
+    if (!status) return programs_allocate(&trainer->programs, model, rate);
+    wf_model_set_precision(model, NULL); /* what is only sized cannot run */
+    return status;
+}
+
+static bool has_held_out(const wf_dataset *data)
+{
+    TokenSpan held_out = dataset_held_out(data);
+    return held_out.first < held_out.last;
+}
+
+/* Without evaluations patience would never run out, however long the run. */
+static wf_status check_patience(const wf_trainer_params *settings, const wf_dataset *data)
+{
+    if (settings->patience == 0 || has_held_out(data)) return WF_OK;
+    return fail(WF_ERROR_ARGUMENT,
+                "patience: expected 0, as the data holds nothing out to evaluate on, found %lld",
+                (long long)settings->patience);
 }
 
 wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_params *params,
@@ -45,6 +71,7 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
     wf_trainer_params settings;
     TRY(settings_resolve(params, model->config, &settings));
     TRY(check_vocabulary(model, data));
+    TRY(check_patience(&settings, data));
     wf_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return fail(WF_ERROR_MEMORY, "out of memory for a trainer");
     trainer->model = model;
@@ -52,11 +79,10 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
     trainer->settings = settings;
     trainer->schedule = settings_schedule(&settings);
     trainer->progress.steps = settings.steps;
-    wf_status status = wf_model_set_precision(model, settings.precision);
-    trainer->loss_scale = loss_scale_first(model->storage);
-    if (!status)
-        status = batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
+    wf_status status =
+        batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
     if (!status) status = allocate_programs(trainer);
+    trainer->loss_scale = loss_scale_first(model->storage);
     if (!status) status = allocate_tokens(trainer); /* of a batch that fits the device */
     if (status) {
         wf_trainer_destroy(trainer);
@@ -100,8 +126,7 @@ bool wf_trainer_evaluation_due(const wf_trainer *trainer)
     const wf_progress *progress = &trainer->progress;
     int64_t every = trainer->settings.eval_every;
     if (progress->step == 0 || progress->evaluated == progress->step) return false;
-    TokenSpan held_out = dataset_held_out(trainer->data);
-    if (held_out.first >= held_out.last) return false;
+    if (!has_held_out(trainer->data)) return false;
     return progress->step >= trainer->settings.steps || (every > 0 && progress->step % every == 0);
 }
 
