@@ -32,12 +32,13 @@ typedef struct DeviceInfo {
     bool tuning_damaged; /* something is stored, and cannot be used */
 } DeviceInfo;
 
-typedef struct wf_device Device; /* an open device; the public handle */
-typedef struct Buffer Buffer;    /* an allocation on one */
-typedef struct Program Program;  /* a plan recorded for one, to be replayed */
+typedef struct wf_device Device;  /* an open device; the public handle */
+typedef struct Buffer Buffer;     /* an allocation on one */
+typedef struct Readback Readback; /* bytes on their way from one to the host */
+typedef struct Program Program;   /* a plan recorded for one, to be replayed */
 typedef struct Backend Backend;
 
-/* Every backend's device, buffer and program start with these. */
+/* Every backend's device, buffer, readback and program start with these. */
 struct wf_device {
     const Backend *backend;
     DeviceInfo info;
@@ -48,6 +49,10 @@ struct wf_device {
 struct Buffer {
     Device *device;
     int64_t size;
+};
+struct Readback {
+    Device *device;
+    int64_t size; /* bytes that each of its reads has */
 };
 struct Program {
     Device *device;
@@ -72,10 +77,21 @@ struct Backend {
     wf_status (*buffer_create)(Device *device, int64_t size, Buffer **out);
     void (*buffer_destroy)(Buffer *buffer);
     /* Ordered after every earlier program_run, write and fill of the device. When they return, what
-     * was read is there and what was written may be reused; it may still be on its way. */
+     * was read is there and what was written may be reused; it may still be on its way. Only reads
+     * wait for the device: a write waits where more bytes are on their way to it than it has
+     * staging memory for, and never for a program. */
     wf_status (*buffer_write)(Buffer *buffer, int64_t offset, const void *data, int64_t size);
     wf_status (*buffer_read)(Buffer *buffer, int64_t offset, void *data, int64_t size);
     wf_status (*buffer_fill)(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+    /* A read in two halves. begin enqueues it, ordered as buffer_read is, and waits for nothing;
+     * end waits until those bytes have arrived, whatever was enqueued after them, and hands them
+     * out. After a failure of end it can be called again; a begin before the end forgets the read
+     * that was under way. destroy waits for it. */
+    wf_status (*readback_create)(Device *device, int64_t size, Readback **out);
+    void (*readback_destroy)(Readback *readback); /* NULL is allowed */
+    wf_status (*readback_begin)(Readback *readback, Buffer *buffer, int64_t offset);
+    wf_status (*readback_end)(Readback *readback, void *data);
 
     /* Records the plan; all its slabs must have buffers. */
     wf_status (*program_create)(Device *device, const Plan *plan, Program **out);
@@ -101,8 +117,8 @@ const Backend *backend_find(const char *name);
 
 /* ---- helpers over any backend (backends/device.c) ---- */
 
-/* What every buffer_write, _read and _fill begins with: WF_ERROR_ARGUMENT for bytes outside the
- * buffer; for a fill, for bytes that are not whole words too. */
+/* What every buffer_write, _read and _fill, and readback_begin, begin with: WF_ERROR_ARGUMENT for
+ * bytes outside the buffer; for a fill, for bytes that are not whole words too. */
 wf_status buffer_check_range(const Buffer *buffer, int64_t offset, int64_t size);
 wf_status buffer_check_words(const Buffer *buffer, int64_t offset, int64_t size);
 
@@ -134,6 +150,8 @@ wf_status device_write_stored(Region *region, DType dtype, int64_t offset, const
                               int64_t n);
 wf_status device_read_stored(const Region *region, DType dtype, int64_t offset, double *data,
                              int64_t n);
+/* One real as this device stores it. */
+double device_real(const Device *device, const void *bytes);
 wf_status device_write_ints(Region *region, int64_t offset, const int32_t *data, int64_t n);
 wf_status device_read_ints(const Region *region, int64_t offset, int32_t *data, int64_t n);
 /* Every byte of the region 0, or 0xff (NaN in every float). */

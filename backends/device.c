@@ -284,6 +284,18 @@ wf_status device_read_doubles(const Region *region, int64_t offset, double *data
     return read_reals(region, offset, data, n, sizeof *data);
 }
 
+double device_real(const Device *device, const void *bytes)
+{
+    float narrow;
+    double wide;
+    if (device->limits.dtype_size[DTYPE_REAL] == (int64_t)sizeof wide) {
+        memcpy(&wide, bytes, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, bytes, sizeof narrow);
+    return narrow;
+}
+
 wf_status device_write_ints(Region *region, int64_t offset, const int32_t *data, int64_t n)
 {
     Buffer *buffer = NULL;

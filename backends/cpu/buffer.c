@@ -46,3 +46,37 @@ wf_status cpu_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t
     for (int64_t i = 0; i < size; i += 4) memcpy(at + i, &word, sizeof word);
     return WF_OK;
 }
+
+/* Everything before it has run: the bytes are taken at once. */
+typedef struct CpuReadback {
+    Readback base;
+    unsigned char data[];
+} CpuReadback;
+
+wf_status cpu_readback_create(Device *device, int64_t size, Readback **out)
+{
+    CpuReadback *readback = calloc(1, sizeof *readback + (size_t)size);
+    if (!readback) return fail(WF_ERROR_MEMORY, "out of memory for %lld bytes", (long long)size);
+    readback->base = (Readback){.device = device, .size = size};
+    *out = &readback->base;
+    return WF_OK;
+}
+
+void cpu_readback_destroy(Readback *readback)
+{
+    free(readback);
+}
+
+wf_status cpu_readback_begin(Readback *readback, Buffer *buffer, int64_t offset)
+{
+    TRY(buffer_check_range(buffer, offset, readback->size));
+    memcpy(((CpuReadback *)readback)->data, ((const CpuBuffer *)buffer)->data + offset,
+           (size_t)readback->size);
+    return WF_OK;
+}
+
+wf_status cpu_readback_end(Readback *readback, void *data)
+{
+    memcpy(data, ((CpuReadback *)readback)->data, (size_t)readback->size);
+    return WF_OK;
+}

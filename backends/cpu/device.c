@@ -174,7 +174,9 @@ static int64_t cpu_workspace(const Device *device, const Graph *graph, const Nod
     .close = cpu_close, .supports = cpu_supports, .workspace = cpu_workspace,                      \
     .buffer_create = cpu_buffer_create, .buffer_destroy = cpu_buffer_destroy,                      \
     .buffer_write = cpu_buffer_write, .buffer_read = cpu_buffer_read,                              \
-    .buffer_fill = cpu_buffer_fill, .program_create = cpu_program_create,                          \
+    .buffer_fill = cpu_buffer_fill, .readback_create = cpu_readback_create,                        \
+    .readback_destroy = cpu_readback_destroy, .readback_begin = cpu_readback_begin,                \
+    .readback_end = cpu_readback_end, .program_create = cpu_program_create,                        \
     .program_destroy = cpu_program_destroy, .program_run = cpu_program_run,                        \
     .program_run_nodes = cpu_program_run_nodes, .program_commands = cpu_program_commands
 

@@ -27,6 +27,11 @@ wf_status cpu_buffer_write(Buffer *buffer, int64_t offset, const void *data, int
 wf_status cpu_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
 wf_status cpu_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
 
+wf_status cpu_readback_create(Device *device, int64_t size, Readback **out);
+void cpu_readback_destroy(Readback *readback);
+wf_status cpu_readback_begin(Readback *readback, Buffer *buffer, int64_t offset);
+wf_status cpu_readback_end(Readback *readback, void *data);
+
 /* program.c */
 wf_status cpu_program_create(Device *device, const Plan *plan, Program **out);
 void cpu_program_destroy(Program *program);

@@ -4,6 +4,7 @@
 
 #include "backends/cuda/loader.h"
 #include "backends/gpu/gpu.h"
+#include "backends/gpu/staging.h"
 
 typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
 
@@ -16,6 +17,8 @@ typedef struct CudaDevice {
     GpuLimits gpu;
     CUmodule modules[KERNEL_COUNT]; /* compiled when first needed */
     TransformPlan *transforms;      /* list of those made so far */
+    CUevent marks[STAGING_PIECES];  /* behind the last use of each */
+    Staging staging;
 } CudaDevice;
 
 typedef struct CudaBuffer {
@@ -47,6 +50,14 @@ void cuda_buffer_destroy(Buffer *buffer);
 wf_status cuda_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
 wf_status cuda_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
 wf_status cuda_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+/* Written through a ring (staging.h); to be destroyed on failure too. */
+wf_status cuda_staging_create(CudaDevice *device);
+void cuda_staging_destroy(CudaDevice *device);
+wf_status cuda_readback_create(Device *device, int64_t size, Readback **out);
+void cuda_readback_destroy(Readback *readback);
+wf_status cuda_readback_begin(Readback *readback, Buffer *buffer, int64_t offset);
+wf_status cuda_readback_end(Readback *readback, void *data);
 
 /* program.c */
 wf_status cuda_program_create(Device *device, const Plan *plan, Program **out);

@@ -89,6 +89,7 @@ static void cuda_close(Device *base)
     if (!device) return;
     if (device->context && !cuda_enter(device)) {
         cuda_transforms_free(device);
+        cuda_staging_destroy(device);
         for (int k = 0; k < KERNEL_COUNT; k++)
             if (device->modules[k]) cuModuleUnload(device->modules[k]);
         if (device->stream) cuStreamDestroy(device->stream);
@@ -123,7 +124,7 @@ static wf_status device_start(CudaDevice *device, int index)
     TRY(cuda_enter(device));
     error = cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING);
     if (error) return cuda_fail(error, "opening %s", device->base.info.name);
-    return WF_OK;
+    return cuda_staging_create(device);
 }
 
 static wf_status cuda_open(int index, Device **out)
@@ -181,6 +182,10 @@ const Backend backend_cuda = {
     .buffer_write = cuda_buffer_write,
     .buffer_read = cuda_buffer_read,
     .buffer_fill = cuda_buffer_fill,
+    .readback_create = cuda_readback_create,
+    .readback_destroy = cuda_readback_destroy,
+    .readback_begin = cuda_readback_begin,
+    .readback_end = cuda_readback_end,
     .program_create = cuda_program_create,
     .program_destroy = cuda_program_destroy,
     .program_run = cuda_program_run,

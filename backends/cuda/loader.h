@@ -30,6 +30,10 @@
     X(cuStreamCreate, "cuStreamCreate", (CUstream *stream, unsigned flags))                        \
     X(cuStreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                    \
     X(cuStreamSynchronize, "cuStreamSynchronize", (CUstream stream))                               \
+    X(cuEventCreate, "cuEventCreate", (CUevent *event, unsigned flags))                            \
+    X(cuEventDestroy, "cuEventDestroy_v2", (CUevent event))                                        \
+    X(cuEventRecord, "cuEventRecord", (CUevent event, CUstream stream))                            \
+    X(cuEventSynchronize, "cuEventSynchronize", (CUevent event))                                   \
     X(cuStreamBeginCapture, "cuStreamBeginCapture_v2",                                             \
       (CUstream stream, CUstreamCaptureMode mode))                                                 \
     X(cuStreamEndCapture, "cuStreamEndCapture", (CUstream stream, CUgraph *graph))                 \
@@ -40,6 +44,8 @@
     X(cuGraphDestroy, "cuGraphDestroy", (CUgraph graph))                                           \
     X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *address, size_t bytes))                           \
     X(cuMemFree, "cuMemFree_v2", (CUdeviceptr address))                                            \
+    X(cuMemHostAlloc, "cuMemHostAlloc", (void **memory, size_t bytes, unsigned flags))             \
+    X(cuMemFreeHost, "cuMemFreeHost", (void *memory))                                              \
     X(cuMemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr to, const void *from, size_t bytes))           \
     X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void *to, CUdeviceptr from, size_t bytes))                 \
     X(cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync_v2",                                                   \
@@ -98,6 +104,7 @@ const char *cuda_load_compiler(void);
 #undef cuDeviceTotalMem
 #undef cuDevicePrimaryCtxRelease
 #undef cuStreamDestroy
+#undef cuEventDestroy
 #undef cuStreamBeginCapture
 #undef cuGraphInstantiate
 #undef cuMemAlloc
@@ -122,6 +129,10 @@ const char *cuda_load_compiler(void);
 #define cuStreamCreate            cuda_table.p_cuStreamCreate
 #define cuStreamDestroy           cuda_table.p_cuStreamDestroy
 #define cuStreamSynchronize       cuda_table.p_cuStreamSynchronize
+#define cuEventCreate             cuda_table.p_cuEventCreate
+#define cuEventDestroy            cuda_table.p_cuEventDestroy
+#define cuEventRecord             cuda_table.p_cuEventRecord
+#define cuEventSynchronize        cuda_table.p_cuEventSynchronize
 #define cuStreamBeginCapture      cuda_table.p_cuStreamBeginCapture
 #define cuStreamEndCapture        cuda_table.p_cuStreamEndCapture
 #define cuGraphInstantiate        cuda_table.p_cuGraphInstantiate
@@ -130,6 +141,8 @@ const char *cuda_load_compiler(void);
 #define cuGraphDestroy            cuda_table.p_cuGraphDestroy
 #define cuMemAlloc                cuda_table.p_cuMemAlloc
 #define cuMemFree                 cuda_table.p_cuMemFree
+#define cuMemHostAlloc            cuda_table.p_cuMemHostAlloc
+#define cuMemFreeHost             cuda_table.p_cuMemFreeHost
 #define cuMemcpyHtoD              cuda_table.p_cuMemcpyHtoD
 #define cuMemcpyDtoH              cuda_table.p_cuMemcpyDtoH
 #define cuMemcpyHtoDAsync         cuda_table.p_cuMemcpyHtoDAsync

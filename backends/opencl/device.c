@@ -186,6 +186,7 @@ static void opencl_close(Device *base)
     OpenclDevice *device = opencl_device(base);
     if (!device) return;
     opencl_transforms_free(device);
+    opencl_staging_destroy(device);
     for (int k = 0; k < KERNEL_COUNT; k++)
         if (device->programs[k]) clReleaseProgram(device->programs[k]);
     if (device->queue) clReleaseCommandQueue(device->queue);
@@ -218,7 +219,8 @@ static wf_status device_start(OpenclDevice *device, const Found *found)
     cl_int error;
     device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);
     if (!error) device->queue = clCreateCommandQueue(device->context, device->id, 0, &error);
-    return error ? opencl_fail(error, "opening %s", device->base.info.name) : WF_OK;
+    if (error) return opencl_fail(error, "opening %s", device->base.info.name);
+    return opencl_staging_create(device);
 }
 
 static wf_status opencl_open(int index, Device **out)
@@ -270,6 +272,10 @@ const Backend backend_opencl = {
     .buffer_write = opencl_buffer_write,
     .buffer_read = opencl_buffer_read,
     .buffer_fill = opencl_buffer_fill,
+    .readback_create = opencl_readback_create,
+    .readback_destroy = opencl_readback_destroy,
+    .readback_begin = opencl_readback_begin,
+    .readback_end = opencl_readback_end,
     .program_create = opencl_program_create,
     .program_destroy = opencl_program_destroy,
     .program_run = opencl_program_run,

@@ -26,6 +26,11 @@
     X(clEnqueueWriteBuffer)                                                                        \
     X(clCreateSubBuffer)                                                                           \
     X(clEnqueueFillBuffer)                                                                         \
+    X(clEnqueueMapBuffer)                                                                          \
+    X(clEnqueueUnmapMemObject)                                                                     \
+    X(clEnqueueMarkerWithWaitList)                                                                 \
+    X(clWaitForEvents)                                                                             \
+    X(clReleaseEvent)                                                                              \
     X(clCreateProgramWithSource)                                                                   \
     X(clCreateProgramWithBinary)                                                                   \
     X(clBuildProgram)                                                                              \
@@ -64,6 +69,10 @@ const char *opencl_load(void);
 #define clEnqueueWriteBuffer      opencl_table.p_clEnqueueWriteBuffer
 #define clCreateSubBuffer         opencl_table.p_clCreateSubBuffer
 #define clEnqueueFillBuffer       opencl_table.p_clEnqueueFillBuffer
+#define clEnqueueMapBuffer        opencl_table.p_clEnqueueMapBuffer
+#define clEnqueueUnmapMemObject   opencl_table.p_clEnqueueUnmapMemObject
+#define clWaitForEvents           opencl_table.p_clWaitForEvents
+#define clReleaseEvent            opencl_table.p_clReleaseEvent
 #define clCreateProgramWithSource opencl_table.p_clCreateProgramWithSource
 #define clCreateProgramWithBinary opencl_table.p_clCreateProgramWithBinary
 #define clBuildProgram            opencl_table.p_clBuildProgram
@@ -76,5 +85,7 @@ const char *opencl_load(void);
 #define clEnqueueNDRangeKernel    opencl_table.p_clEnqueueNDRangeKernel
 #define clFlush                   opencl_table.p_clFlush
 #define clFinish                  opencl_table.p_clFinish
+
+#define clEnqueueMarkerWithWaitList opencl_table.p_clEnqueueMarkerWithWaitList
 
 #endif

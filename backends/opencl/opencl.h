@@ -3,9 +3,16 @@
 #define BACKENDS_OPENCL_OPENCL_H
 
 #include "backends/gpu/gpu.h"
+#include "backends/gpu/staging.h"
 #include "backends/opencl/loader.h"
 
 typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
+
+/* Memory of the host that transfers are quick with. */
+typedef struct OpenclPinned {
+    cl_mem memory;
+    char *data;
+} OpenclPinned;
 
 typedef struct OpenclDevice {
     Device base;
@@ -16,6 +23,9 @@ typedef struct OpenclDevice {
     GpuLimits gpu;
     cl_program programs[KERNEL_COUNT]; /* built when first needed */
     TransformPlan *transforms;         /* list of those made so far */
+    OpenclPinned ring;
+    cl_event marks[STAGING_PIECES]; /* behind the last use of each; NULL: none */
+    Staging staging;
 } OpenclDevice;
 
 typedef struct OpenclBuffer {
@@ -44,6 +54,14 @@ void opencl_buffer_destroy(Buffer *buffer);
 wf_status opencl_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
 wf_status opencl_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
 wf_status opencl_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+/* Written through a ring (staging.h); to be destroyed on failure too. */
+wf_status opencl_staging_create(OpenclDevice *device);
+void opencl_staging_destroy(OpenclDevice *device);
+wf_status opencl_readback_create(Device *device, int64_t size, Readback **out);
+void opencl_readback_destroy(Readback *readback);
+wf_status opencl_readback_begin(Readback *readback, Buffer *buffer, int64_t offset);
+wf_status opencl_readback_end(Readback *readback, void *data);
 
 /* program.c */
 wf_status opencl_program_create(Device *device, const Plan *plan, Program **out);

@@ -148,6 +148,7 @@ wf_status vulkan_wait(VulkanDevice *device, uint64_t number)
     TRY(vulkan_alive(device));
     if (number <= device->done) return WF_OK;
     if (number > device->submitted) TRY(vulkan_flush(device));
+    if (number > device->submitted) number = device->submitted; /* what it was for never went */
     VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                 .semaphoreCount = 1,
                                 .pSemaphores = &device->timeline,

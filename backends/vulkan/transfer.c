@@ -6,6 +6,7 @@
  * land in two places in turn: while one is copied out, the queue fills the other. */
 #include "backends/vulkan/vulkan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { WORTH_SUBMITTING = VULKAN_RING / 4, ALIGNMENT = 16 };
@@ -111,32 +112,85 @@ wf_status vulkan_transfer_fill(VulkanDevice *device, VulkanBuffer *buffer, int64
 
 /* ---- reading ---- */
 
+/* Submits a copy of `size` bytes at `offset` to memory that the host reads, at `to`. */
 static wf_status land(VulkanDevice *device, const VulkanBuffer *buffer, int64_t offset,
-                      int64_t size, int which)
+                      int64_t size, const VulkanMemory *landing, int64_t to)
 {
     VkCommandBuffer commands;
     TRY(vulkan_once_begin(device, &commands));
     VkBufferCopy range = {.srcOffset = (VkDeviceSize)offset,
-                          .dstOffset = (VkDeviceSize)which * VULKAN_LANDING,
+                          .dstOffset = (VkDeviceSize)to,
                           .size = (VkDeviceSize)size};
-    vkCmdCopyBuffer(commands, buffer->memory.buffer, device->landing.buffer, 1, &range);
+    vkCmdCopyBuffer(commands, buffer->memory.buffer, landing->buffer, 1, &range);
     return vulkan_once_submit(device);
 }
 
 wf_status vulkan_transfer_read(VulkanDevice *device, const VulkanBuffer *buffer, int64_t offset,
                                void *data, int64_t size)
 {
-    if (size > 0) TRY(land(device, buffer, offset, int64_min(size, VULKAN_LANDING), 0));
+    const VulkanMemory *landing = &device->landing;
+    if (size > 0) TRY(land(device, buffer, offset, int64_min(size, VULKAN_LANDING), landing, 0));
     int which = 0;
     for (int64_t at = 0; at < size; at += VULKAN_LANDING, which = !which) {
         int64_t next = at + VULKAN_LANDING;
         uint64_t number = device->submitted;
         if (next < size)
-            TRY(land(device, buffer, offset + next, int64_min(size - next, VULKAN_LANDING),
-                     !which));
+            TRY(land(device, buffer, offset + next, int64_min(size - next, VULKAN_LANDING), landing,
+                     (int64_t)!which * VULKAN_LANDING));
         TRY(vulkan_wait(device, number));
-        memcpy((char *)data + at, device->landing.data + which * VULKAN_LANDING,
+        memcpy((char *)data + at, landing->data + which * VULKAN_LANDING,
                (size_t)int64_min(size - at, VULKAN_LANDING));
     }
+    return WF_OK;
+}
+
+/* ---- reading in two halves ---- */
+
+wf_status vulkan_readback_create(Device *base, int64_t size, Readback **out)
+{
+    VulkanDevice *device = vulkan_device(base);
+    TRY(vulkan_alive(device));
+    VulkanReadback *readback = calloc(1, sizeof *readback);
+    if (!readback) return fail(WF_ERROR_MEMORY, "out of memory for a readback's record");
+    readback->base = (Readback){.device = base, .size = size};
+    wf_status status =
+        vulkan_memory_create(device, device->landing_type, int64_max(size, 4), &readback->landing);
+    if (status) {
+        vulkan_memory_destroy(device, &readback->landing);
+        free(readback);
+        return status;
+    }
+    *out = &readback->base;
+    return WF_OK;
+}
+
+void vulkan_readback_destroy(Readback *base)
+{
+    VulkanReadback *readback = (VulkanReadback *)base;
+    if (!readback) return;
+    VulkanDevice *device = vulkan_device(base->device);
+    vulkan_settle(device);
+    vulkan_memory_destroy(device, &readback->landing);
+    free(readback);
+}
+
+wf_status vulkan_readback_begin(Readback *base, Buffer *from, int64_t offset)
+{
+    VulkanReadback *readback = (VulkanReadback *)base;
+    VulkanBuffer *buffer = (VulkanBuffer *)from;
+    VulkanDevice *device = vulkan_device(base->device);
+    TRY(buffer_check_range(from, offset, base->size));
+    TRY(vulkan_alive(device));
+    if (base->size == 0) return WF_OK;
+    TRY(land(device, buffer, offset, base->size, &readback->landing, 0));
+    readback->number = buffer->used = device->submitted;
+    return WF_OK;
+}
+
+wf_status vulkan_readback_end(Readback *base, void *data)
+{
+    VulkanReadback *readback = (VulkanReadback *)base;
+    TRY(vulkan_wait(vulkan_device(base->device), readback->number));
+    memcpy(data, readback->landing.data, (size_t)base->size);
     return WF_OK;
 }

@@ -70,6 +70,12 @@ typedef struct VulkanBuffer {
     uint64_t used; /* number of the last submission that may touch it */
 } VulkanBuffer;
 
+typedef struct VulkanReadback {
+    Readback base;
+    VulkanMemory landing; /* of its own: the next one's bytes do not come over these */
+    uint64_t number;      /* of the submission that brings the bytes */
+} VulkanReadback;
+
 enum { VULKAN_RING = 16 << 20, VULKAN_LANDING = 2 << 20 }; /* bytes */
 
 /* Of the buffers that VkFFT gets over a slab's memory, and of all others. */
@@ -150,8 +156,8 @@ wf_status vulkan_memory_create(VulkanDevice *device, uint32_t type, int64_t size
                                VulkanMemory *out);
 void vulkan_memory_destroy(VulkanDevice *device, VulkanMemory *memory);
 
-/* transfer.c: a write or fill is enqueued, and the host's bytes are copied by then; a read waits.
- */
+/* transfer.c: a write or fill is enqueued, and the host's bytes are copied by then; a read waits,
+ * a readback when its bytes are asked for. */
 wf_status vulkan_transfers_create(VulkanDevice *device);
 void vulkan_transfers_destroy(VulkanDevice *device);
 wf_status vulkan_transfer_write(VulkanDevice *device, VulkanBuffer *buffer, int64_t offset,
@@ -160,6 +166,10 @@ wf_status vulkan_transfer_read(VulkanDevice *device, const VulkanBuffer *buffer,
                                void *data, int64_t size);
 wf_status vulkan_transfer_fill(VulkanDevice *device, VulkanBuffer *buffer, int64_t offset,
                                int64_t size, uint32_t word);
+wf_status vulkan_readback_create(Device *device, int64_t size, Readback **out);
+void vulkan_readback_destroy(Readback *readback);
+wf_status vulkan_readback_begin(Readback *readback, Buffer *buffer, int64_t offset);
+wf_status vulkan_readback_end(Readback *readback, void *data);
 /* Submits the writes and fills gathered so far. */
 wf_status vulkan_flush(VulkanDevice *device);
 

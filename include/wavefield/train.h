@@ -74,7 +74,8 @@ WF_API void wf_trainer_destroy(wf_trainer *trainer); /* NULL is allowed */
 /* The parameters with every default filled in; the texts are constants. */
 WF_API void wf_trainer_settings(const wf_trainer *trainer, wf_trainer_params *settings);
 
-/* Where the training stands, resumed steps included. */
+/* Where the training stands, resumed steps included. A step that was begun counts (see
+ * wf_trainer_begin_step) until it is known to have failed. */
 typedef struct wf_progress {
     int64_t step, steps; /* done, and in all */
     int64_t tokens;      /* trained on so far */
@@ -93,9 +94,33 @@ WF_API bool wf_trainer_done(const wf_trainer *trainer);
  * was stopped before its evaluation. */
 WF_API bool wf_trainer_evaluation_due(const wf_trainer *trainer);
 
-/* One optimizer step. WF_ERROR_NUMERIC when the loss or a gradient is not finite: the message names
- * the step and the first bad tensor, and the parameters are those of the step before. */
+/* One optimizer step, from its beginning to its end. WF_ERROR_NUMERIC when the loss or a gradient
+ * is not finite: the message names the step and the first bad tensor, and the parameters are those
+ * of the step before. `stats` may be NULL, here and below. */
 WF_API wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats);
+
+/* The same in two halves, for a device that never waits for the host:
+ *
+ *     while (!wf_trainer_done(trainer)) {
+ *         check(wf_trainer_begin_step(trainer, &stats));
+ *         if (stats.step) report(&stats);
+ *     }
+ *     check(wf_trainer_finish_step(trainer, &stats));
+ *     if (stats.step) report(&stats);
+ *
+ * begin hands the next step to the device and then waits for the one before it, while the device is
+ * at the new one already; `previous` gets the statistics of the one before. finish waits for the
+ * step that was begun last. Each step's statistics are given out once, in order; where there are
+ * none to give, stats.step is 0. The results are those of wf_trainer_step(), to the bit.
+ *
+ * A step that fails is named by the call that learns of it. WF_ERROR_NUMERIC from begin means the
+ * step before: the parameters are those of the step before that one, and no step is under way.
+ * After another failure begun steps may still be under way: the next call asks for them again.
+ *
+ * Evaluating and saving finish the step by themselves, and keep its statistics for the next call.
+ * Whatever else reads or writes the model (wf_model_save, wf_model_write, …) comes after finish. */
+WF_API wf_status wf_trainer_begin_step(wf_trainer *trainer, wf_step_stats *previous);
+WF_API wf_status wf_trainer_finish_step(wf_trainer *trainer, wf_step_stats *stats);
 
 /* Loss and accuracy over the held-out part of the data; every token once. */
 typedef struct wf_evaluation {
@@ -110,12 +135,12 @@ WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
 /* Writes a checkpoint folder step-NNNNNNNN under `folder`: the model folder plus optimizer state,
  * data cursor and step, complete or not at all, then drops all but the newest `keep` (0: keep all).
  * Killing the process at any instant leaves the previous checkpoint loadable. */
-WF_API wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep);
+WF_API wf_status wf_trainer_save(wf_trainer *trainer, const char *folder, int keep);
 
 /* Writes the same as the folder `best` under `folder`, in place of the one there is. For a trainer
  * whose last evaluation is its best so far (best_step is step). wf_checkpoint_latest() and
  * wf_trainer_resume() see it as any other checkpoint; wf_trainer_save() never removes it. */
-WF_API wf_status wf_trainer_save_best(const wf_trainer *trainer, const char *folder);
+WF_API wf_status wf_trainer_save_best(wf_trainer *trainer, const char *folder);
 
 /* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
  * itself). The trainer must have been created with the same configuration, data and parameters:

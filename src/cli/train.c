@@ -33,6 +33,7 @@ typedef struct TrainRun {
     Metrics *metrics;
     EventFile *events; /* NULL: not wanted */
     Progress progress;
+    double since; /* when the last step was done, or the training went on */
 } TrainRun;
 
 /* ---- stopping ---- */
@@ -51,7 +52,8 @@ static void ask_to_stop(int signal_number)
 /* A file that grows beyond the limit of its process is an error like a full disk. */
 static void handle_signals(void)
 {
-    struct sigaction stop = {.sa_handler = ask_to_stop}, ignore = {.sa_handler = SIG_IGN};
+    struct sigaction stop = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
@@ -299,24 +301,52 @@ static bool is_due(int64_t step, int64_t every)
     return every > 0 && step % every == 0;
 }
 
-static wf_status run_steps(TrainRun *run)
+/* Of a step that is done; step 0: none is. */
+static wf_status report_step(TrainRun *run, const wf_step_stats *stats)
+{
+    if (stats->step == 0) return WF_OK;
+    double now = clock_seconds(), seconds = now - run->since;
+    run->since = now;
+    progress_step(&run->progress, stats, seconds);
+    TRY(metrics_step(run->metrics, stats, seconds));
+    return events_step(run->events, stats, seconds);
+}
+
+static wf_status finish_step(TrainRun *run)
+{
+    wf_step_stats stats;
+    TRY(wf_trainer_finish_step(run->trainer, &stats));
+    return report_step(run, &stats);
+}
+
+/* After the last step begun: evaluates and saves where it is time. */
+static wf_status pause_where_due(TrainRun *run)
 {
     const TrainValues *v = run->values;
+    wf_progress progress;
+    wf_trainer_progress(run->trainer, &progress);
+    bool saves = !wf_trainer_done(run->trainer) && is_due(progress.step, v->save_every);
+    if (!saves && !wf_trainer_evaluation_due(run->trainer)) return WF_OK;
+    TRY(finish_step(run));
+    TRY(evaluate_if_due(run));
+    if (saves && !wf_trainer_done(run->trainer))
+        TRY(wf_trainer_save(run->trainer, v->out, count_int(v->keep)));
+    run->since = clock_seconds();
+    return WF_OK;
+}
+
+/* A step is begun before the one before it is reported, so that the device has always work. */
+static wf_status run_steps(TrainRun *run)
+{
     if (!stop_asked) TRY(evaluate_if_due(run)); /* one that a stop left out */
+    run->since = clock_seconds();
     while (!wf_trainer_done(run->trainer) && !stop_asked) {
         wf_step_stats stats;
-        double start = clock_seconds();
-        TRY(wf_trainer_step(run->trainer, &stats));
-        double seconds = clock_seconds() - start;
-        progress_step(&run->progress, &stats, seconds);
-        TRY(metrics_step(run->metrics, &stats, seconds));
-        TRY(events_step(run->events, &stats, seconds));
-        if (stop_asked) break;
-        TRY(evaluate_if_due(run));
-        if (!wf_trainer_done(run->trainer) && is_due(stats.step, v->save_every))
-            TRY(wf_trainer_save(run->trainer, v->out, count_int(v->keep)));
+        TRY(wf_trainer_begin_step(run->trainer, &stats));
+        TRY(report_step(run, &stats));
+        if (!stop_asked) TRY(pause_where_due(run));
     }
-    return WF_OK;
+    return finish_step(run);
 }
 
 static void print_best(const char *out)

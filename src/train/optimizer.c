@@ -23,9 +23,6 @@ wf_status optimizer_layout(Optimizer *optimizer, const wf_model *model)
     *region = (Region){.name = "optimizer record"};
     optimizer->record = region_append(region, limits, DTYPE_REAL, SHAPE(RECORD_COUNT));
     optimizer->rate = region_append(region, limits, DTYPE_REAL, SHAPE(GROUP_COUNT));
-    optimizer->norm2 = region_append(region, limits, DTYPE_REAL, SHAPE(1));
-    optimizer->bad = region_append(region, limits, DTYPE_I32, SHAPE(1));
-    optimizer->scratch = region_append(region, limits, DTYPE_REAL, SHAPE(1));
     for (int i = 0; i < layout->n_segments; i++)
         optimizer->segment_counts[layout->segments[i].page]++;
     for (int page = 0; page < layout->n_pages; page++) {
@@ -56,11 +53,11 @@ static void build(Optimizer *optimizer, Sequence *values, Sequence *copies, Tall
         graph_external(graph, "record", DTYPE_REAL, SHAPE(RECORD_COUNT), region, optimizer->record);
     TensorId rate =
         graph_external(graph, "rates", DTYPE_REAL, SHAPE(GROUP_COUNT), region, optimizer->rate);
-    TensorId norm2 = graph_external(graph, "norm", DTYPE_REAL, one, region, optimizer->norm2);
-    TensorId bad = graph_external(graph, "bad", DTYPE_I32, one, region, optimizer->bad);
-    TensorId scratch =
-        graph_external(graph, "scratch", DTYPE_REAL, one, region, optimizer->scratch);
-    TensorId loss = graph_external(graph, "loss", DTYPE_REAL, one, &tally->region, tally->loss);
+    Region *sums = &tally->region;
+    TensorId norm2 = graph_external(graph, "norm", DTYPE_REAL, one, sums, tally->norm2);
+    TensorId bad = graph_external(graph, "bad", DTYPE_I32, one, sums, tally->bad);
+    TensorId scratch = graph_external(graph, "scratch", DTYPE_REAL, one, sums, tally->scratch);
+    TensorId loss = graph_external(graph, "loss", DTYPE_REAL, one, sums, tally->loss);
     int pages = values->layout->n_pages;
 
     graph_scope(graph, "update");
@@ -152,11 +149,8 @@ void optimizer_destroy(Optimizer *optimizer)
     *optimizer = (Optimizer){0};
 }
 
-wf_status optimizer_step(Optimizer *optimizer, const OptimizerStep *step, OptimizerOutcome *outcome)
+wf_status optimizer_load(Optimizer *optimizer, const OptimizerStep *step)
 {
-    Region *region = &optimizer->region;
-    const double zero = 0;
-    const int32_t none = 0;
     double record[RECORD_COUNT] = {
         [RECORD_LEARNING_RATE] = step->learning_rate,
         [RECORD_CLIP] = step->clip,
@@ -168,16 +162,10 @@ wf_status optimizer_step(Optimizer *optimizer, const OptimizerStep *step, Optimi
         [RECORD_DECAY] = step->decay,
         [RECORD_SCALE] = step->scale,
     };
-    TRY(device_write_doubles(region, optimizer->record, record, RECORD_COUNT));
-    TRY(device_write_doubles(region, optimizer->norm2, &zero, 1));
-    TRY(device_write_doubles(region, optimizer->scratch, &zero, 1));
-    TRY(device_write_ints(region, optimizer->bad, &none, 1));
-    TRY(optimizer->program->device->backend->program_run(optimizer->program));
+    return device_write_doubles(&optimizer->region, optimizer->record, record, RECORD_COUNT);
+}
 
-    double norm2;
-    int32_t bad;
-    TRY(device_read_doubles(region, optimizer->norm2, &norm2, 1));
-    TRY(device_read_ints(region, optimizer->bad, &bad, 1));
-    *outcome = (OptimizerOutcome){.norm = sqrt(norm2) / step->scale, .all_finite = bad == 0};
-    return WF_OK;
+wf_status optimizer_run(Optimizer *optimizer)
+{
+    return optimizer->program->device->backend->program_run(optimizer->program);
 }

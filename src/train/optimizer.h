@@ -2,7 +2,8 @@
  *
  * The update program adds up the squares of every gradient, counts what is not finite (the loss and
  * the norm themselves included), and then, page by page, clips, steps and clears the gradients.
- * With anything not finite it only clears. Decoupled decay: Loshchilov and Hutter, "Decoupled
+ * With anything not finite, in this step or one before that was not forgiven (tally.h), it only
+ * clears. Decoupled decay: Loshchilov and Hutter, "Decoupled
  * weight decay regularization", 2019; groups and their rates: spec §6. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
@@ -17,16 +18,11 @@ typedef struct OptimizerStep {
     double scale; /* the gradients are this many times too large */
 } OptimizerStep;
 
-typedef struct OptimizerOutcome {
-    double norm;     /* of the gradients, before clipping */
-    bool all_finite; /* otherwise the parameters were left alone */
-} OptimizerOutcome;
-
 typedef struct Optimizer {
     Sequence gradients, first, second;
-    Region region;                             /* what follows; byte offsets */
-    int64_t record, rate, norm2, bad, scratch; /* see OP_ADAMW; scratch: a norm² nobody reads */
-    int64_t *segments;                         /* a page's table, i32 [count, 4] */
+    Region region;        /* what follows; byte offsets */
+    int64_t record, rate; /* see OP_ADAMW */
+    int64_t *segments;    /* a page's table, i32 [count, 4] */
     int32_t *segment_counts;
     Graph *graph;
     Plan *plan;
@@ -35,7 +31,8 @@ typedef struct Optimizer {
 
 /* The gradients' and moments' layout, without buffers, so that passes can be planned. */
 wf_status optimizer_layout(Optimizer *optimizer, const wf_model *model);
-/* Plans the update; `tally` is the one whose loss must be finite. Must not move afterwards. */
+/* Plans the update; `tally` is the one whose loss must be finite, and which it adds the squares to.
+ * Must not move afterwards. */
 wf_status optimizer_plan(Optimizer *optimizer, const wf_model *model, Tally *tally);
 /* Allocates everything, zero, and writes the tables; then, once the model's values and the tally
  * have buffers too, records the update. */
@@ -44,8 +41,9 @@ wf_status optimizer_allocate(Optimizer *optimizer, const wf_model *model,
 wf_status optimizer_record(Optimizer *optimizer, Device *device);
 void optimizer_destroy(Optimizer *optimizer);
 
-/* Applies the gradients that have been added up, and clears them. */
-wf_status optimizer_step(Optimizer *optimizer, const OptimizerStep *step,
-                         OptimizerOutcome *outcome);
+/* Enqueue what the next update goes by, and it: it applies the gradients that have been added up,
+ * if all were finite, and clears them. Where running it fails it may have been enqueued in part. */
+wf_status optimizer_load(Optimizer *optimizer, const OptimizerStep *step);
+wf_status optimizer_run(Optimizer *optimizer);
 
 #endif

@@ -2,13 +2,6 @@
 
 #include "graph/autodiff.h"
 
-static void tally_layout(Tally *tally, const Limits *limits)
-{
-    *tally = (Tally){.region = {.name = "loss sums"}};
-    tally->loss = region_append(&tally->region, limits, DTYPE_REAL, SHAPE(1));
-    tally->counts = region_append(&tally->region, limits, DTYPE_I32, SHAPE(2));
-}
-
 static void append_loss(Pass *pass, Builder *builder, TensorId hidden)
 {
     Graph *graph = pass->graph;
@@ -74,7 +67,7 @@ wf_status pass_allocate(Pass *pass, const wf_model *model)
     TRY(device_allocate(device, &pass->tally.region));
     TRY(device_plan_allocate(device, pass->plan));
     TRY(device_clear(&pass->inputs.region));
-    TRY(tally_clear(&pass->tally));
+    TRY(device_clear(&pass->tally.region));
     TRY(model_inputs_place(&pass->inputs, model->config, &model->geometry, 0));
     return device->backend->program_create(device, pass->plan, &pass->program);
 }
@@ -106,19 +99,4 @@ wf_status pass_load(Pass *pass, const PassBatch *batch)
 wf_status pass_run(Pass *pass)
 {
     return pass->program->device->backend->program_run(pass->program);
-}
-
-wf_status tally_clear(Tally *tally)
-{
-    return device_clear(&tally->region);
-}
-
-wf_status tally_read(const Tally *tally, TallyValues *values)
-{
-    int32_t counts[2];
-    TRY(device_read_doubles(&tally->region, tally->loss, &values->loss, 1));
-    TRY(device_read_ints(&tally->region, tally->counts, counts, 2));
-    values->targets = counts[0];
-    values->hits = counts[1];
-    return WF_OK;
 }

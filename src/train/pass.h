@@ -8,22 +8,11 @@
 
 #include "model/builder.h"
 #include "model/model.h"
-
-/* Sums over all runs since tally_clear(). */
-typedef struct Tally {
-    Region region;
-    int64_t loss;   /* byte offsets: real [1], nats */
-    int64_t counts; /* i32 [2]: targets counted, argmax hits */
-} Tally;
-
-typedef struct TallyValues {
-    double loss;
-    int64_t targets, hits;
-} TallyValues;
+#include "train/tally.h"
 
 typedef struct Pass {
     ModelInputs inputs;
-    Tally tally;
+    Tally tally; /* sums over all runs since tally_clear() */
     Graph *graph;
     Plan *plan;
     Program *program;
@@ -58,8 +47,5 @@ typedef struct PassBatch {
 
 wf_status pass_load(Pass *pass, const PassBatch *batch);
 wf_status pass_run(Pass *pass);
-
-wf_status tally_clear(Tally *tally);
-wf_status tally_read(const Tally *tally, TallyValues *values);
 
 #endif

@@ -68,15 +68,17 @@ static wf_status save_as(const wf_trainer *trainer, const char *folder, const ch
     return status;
 }
 
-wf_status wf_trainer_save(const wf_trainer *trainer, const char *folder, int keep)
+wf_status wf_trainer_save(wf_trainer *trainer, const char *folder, int keep)
 {
     CheckpointName name;
+    TRY(trainer_settle(trainer));
     TRY(save_as(trainer, folder, checkpoint_name(trainer->progress.step, &name)));
     return checkpoint_prune(folder, trainer->progress.step, keep);
 }
 
-wf_status wf_trainer_save_best(const wf_trainer *trainer, const char *folder)
+wf_status wf_trainer_save_best(wf_trainer *trainer, const char *folder)
 {
+    TRY(trainer_settle(trainer));
     return save_as(trainer, folder, CHECKPOINT_BEST);
 }
 
@@ -143,8 +145,11 @@ static wf_status load_files(wf_trainer *trainer, const CheckpointPaths *paths)
     TRY(sequences_check(paths->optimizer, &model->parameters, moments, 2));
     wf_status status = batches_seek(trainer->batches, state.cursor);
     if (status) return fail_within(status, "%s", paths->state);
+    trainer_forget_steps(trainer);
+    trainer->lost = true; /* until all is read */
     TRY(sequences_load(paths->values, &model->parameters, values, 1));
     TRY(sequences_load(paths->optimizer, &model->parameters, moments, 2));
+    trainer->lost = false;
     trainer->progress = state.progress;
     trainer->loss_scale = state.loss_scale;
     model_changed(model);

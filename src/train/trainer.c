@@ -1,11 +1,8 @@
 #include "train/trainer.h"
 
-#include "train/diagnose.h"
 #include "train/evaluate.h"
 #include "train/settings.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 
 /* ---- creation ---- */
@@ -65,6 +62,14 @@ static wf_status check_patience(const wf_trainer_params *settings, const wf_data
                 (long long)settings->patience);
 }
 
+static wf_status allocate_readbacks(wf_trainer *trainer)
+{
+    for (int i = 0; i < STEPS_UNDER_WAY; i++)
+        TRY(tally_readback_create(&trainer->programs.accumulate.tally,
+                                  &trainer->under_way[i].sums));
+    return WF_OK;
+}
+
 wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_params *params,
                             wf_trainer **out)
 {
@@ -83,6 +88,7 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
         batches_create(data, settings.sequence_length, settings.seed, &trainer->batches);
     if (!status) status = allocate_programs(trainer);
     trainer->loss_scale = loss_scale_first(model->storage);
+    if (!status) status = allocate_readbacks(trainer);
     if (!status) status = allocate_tokens(trainer); /* of a batch that fits the device */
     if (status) {
         wf_trainer_destroy(trainer);
@@ -95,6 +101,8 @@ wf_status wf_trainer_create(wf_model *model, wf_dataset *data, const wf_trainer_
 void wf_trainer_destroy(wf_trainer *trainer)
 {
     if (!trainer) return;
+    for (int i = 0; i < STEPS_UNDER_WAY; i++)
+        trainer->model->device->backend->readback_destroy(trainer->under_way[i].sums);
     programs_destroy(&trainer->programs);
     batches_destroy(trainer->batches);
     free(trainer->token);
@@ -130,17 +138,15 @@ bool wf_trainer_evaluation_due(const wf_trainer *trainer)
     return progress->step >= trainer->settings.steps || (every > 0 && progress->step % every == 0);
 }
 
-/* ---- one step ---- */
+/* ---- micro-batches ---- */
 
-/* Every place of a training sequence has a target. */
-static int64_t step_targets(const wf_trainer_params *s)
+int64_t trainer_step_targets(const wf_trainer *trainer)
 {
+    const wf_trainer_params *s = &trainer->settings;
     return s->accumulation * s->batch_size * s->sequence_length;
 }
 
-/* Draws the step's next micro-batch, which is its `micro`-th. Its dropout masks are its own,
- * whatever came before. */
-static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro)
+wf_status trainer_load_micro_batch(wf_trainer *trainer, int64_t micro)
 {
     const wf_trainer_params *s = &trainer->settings;
     PassBatch batch = {
@@ -150,7 +156,7 @@ static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro)
         .key = {(uint32_t)(s->seed ^ s->seed >> 32),
                 (uint32_t)((uint64_t)trainer->progress.step * (uint64_t)s->accumulation +
                            (uint64_t)micro)},
-        .seed = trainer->loss_scale.scale / (double)step_targets(s),
+        .seed = trainer->loss_scale.scale / (double)trainer_step_targets(trainer),
     };
     TRY(batches_next(trainer->batches, s->batch_size, trainer->token, trainer->target));
     TRY(token_order(batch.token, s->batch_size * s->sequence_length,
@@ -158,153 +164,12 @@ static wf_status load_micro_batch(wf_trainer *trainer, int64_t micro)
     return pass_load(&trainer->programs.accumulate, &batch);
 }
 
-static wf_status clear_gradients(wf_trainer *trainer)
-{
-    Sequence *gradients = &trainer->programs.optimizer.gradients;
-    for (int page = 0; page < gradients->layout->n_pages; page++)
-        TRY(device_clear(&gradients->pages[page]));
-    return WF_OK;
-}
-
-/* Forward, backward and update, once, of the sequences from `first` on. */
-static wf_status try_step(wf_trainer *trainer, BatchCursor first, OptimizerOutcome *outcome,
-                          TallyValues *sum)
-{
-    Programs *programs = &trainer->programs;
-    int64_t step = trainer->progress.step + 1;
-    if (trainer->interrupted) TRY(clear_gradients(trainer));
-    trainer->interrupted = true;
-    TRY(batches_seek(trainer->batches, first));
-    TRY(tally_clear(&programs->accumulate.tally));
-    for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
-        TRY(load_micro_batch(trainer, micro));
-        TRY(pass_run(&programs->accumulate));
-    }
-    OptimizerStep update = {
-        .step = step,
-        .learning_rate = schedule_rate(&trainer->schedule, step),
-        .clip = trainer->settings.clip,
-        .decay = trainer->settings.weight_decay,
-        .scale = trainer->loss_scale.scale,
-    };
-    TRY(optimizer_step(&programs->optimizer, &update, outcome));
-    return tally_read(&programs->accumulate.tally, sum);
-}
-
-/* Where gradients overflow 16 bits the same step is tried again with a smaller scale: a try that
- * failed has changed nothing. */
-static wf_status run_step(wf_trainer *trainer, BatchCursor first, OptimizerOutcome *outcome,
-                          TallyValues *sum)
-{
-    TRY(model_ready(trainer->model));
-    do TRY(try_step(trainer, first, outcome, sum));
-    while (!outcome->all_finite && loss_scale_overflow(&trainer->loss_scale));
-    return WF_OK;
-}
-
-/* The largest gradient, and the sum of all squares. */
-typedef struct GradientSummary {
-    const char *name; /* of the parameter with the largest */
-    double largest, norm2;
-} GradientSummary;
-
-static wf_status summarise_gradients(const wf_trainer *trainer, GradientSummary *summary)
-{
-    const ParameterList *parameters = &trainer->model->parameters;
-    *summary = (GradientSummary){.name = ""};
-    for (int i = 0; i < parameters->count; i++) {
-        const Parameter *parameter = &parameters->items[i];
-        int64_t n = shape_elements(parameter->shape);
-        float *values = malloc((size_t)n * sizeof *values);
-        if (!values) return fail(WF_ERROR_MEMORY, "out of memory for %s", parameter->name);
-        wf_status status = sequence_read(&trainer->programs.optimizer.gradients, i, values);
-        for (int64_t k = 0; k < n && !status; k++) {
-            double size = fabs((double)values[k]);
-            summary->norm2 += size * size;
-            if (size <= summary->largest) continue;
-            summary->largest = size;
-            summary->name = parameter->name;
-        }
-        free(values);
-        TRY(status);
-    }
-    return WF_OK;
-}
-
-/* Every tensor was finite: either the norm is beyond the device's range, or the second run was not
- * like the first. */
-static wf_status explain_norm(const wf_trainer *trainer)
-{
-    long long step = trainer->progress.step + 1;
-    GradientSummary gradients;
-    TRY(summarise_gradients(trainer, &gradients));
-    if (gradients.norm2 < (double)FLT_MAX)
-        return fail(WF_ERROR_DEVICE,
-                    "step %lld: the loss or a gradient was not finite, but the same step run again "
-                    "node by node is: the device does not repeat its results",
-                    step);
-    return fail(WF_ERROR_NUMERIC,
-                "step %lld: the norm of the gradients is not finite; the largest is %g, of %s; the "
-                "parameters are still those of step %lld",
-                step, gradients.largest, gradients.name, step - 1);
-}
-
-/* Draws the step's micro-batches from `first` on again and runs them, node by node, to the first
- * tensor that is not finite. */
-static wf_status explain(wf_trainer *trainer, BatchCursor first)
-{
-    long long step = trainer->progress.step + 1;
-    TRY(batches_seek(trainer->batches, first));
-    TRY(tally_clear(&trainer->programs.accumulate.tally));
-    for (int64_t micro = 0; micro < trainer->settings.accumulation; micro++) {
-        BadTensor bad;
-        TRY(load_micro_batch(trainer, micro));
-        TRY(diagnose_pass(&trainer->programs.accumulate, &bad));
-        if (!bad.tensor) continue;
-        return fail(WF_ERROR_NUMERIC,
-                    "step %lld: %s: element %lld of %s is %s; the parameters are still those of "
-                    "step %lld",
-                    step, bad.tensor->name, (long long)bad.element, SHAPE_TEXT(bad.tensor->shape),
-                    isnan(bad.value) ? "NaN" : "infinite", step - 1);
-    }
-    return explain_norm(trainer);
-}
-
-wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats)
-{
-    const BatchCursor before = trainer->batches->cursor;
-    const LossScale scale_before = trainer->loss_scale;
-    OptimizerOutcome outcome;
-    TallyValues sum;
-    wf_status status = run_step(trainer, before, &outcome, &sum);
-    if (!status && !outcome.all_finite) status = explain(trainer, before);
-    if (status) { /* as if the step had not been tried */
-        batches_seek(trainer->batches, before);
-        trainer->loss_scale = scale_before;
-        return status;
-    }
-    double scale = trainer->loss_scale.scale;
-    loss_scale_good(&trainer->loss_scale, trainer->model->storage);
-    trainer->interrupted = false;
-    trainer->progress.step++;
-    trainer->progress.tokens += step_targets(&trainer->settings);
-    if (stats)
-        *stats = (wf_step_stats){
-            .step = trainer->progress.step,
-            .loss = sum.loss / (double)sum.targets,
-            .accuracy = (double)sum.hits / (double)sum.targets,
-            .gradient_norm = outcome.norm,
-            .learning_rate = schedule_rate(&trainer->schedule, trainer->progress.step),
-            .loss_scale = scale,
-            .tokens = sum.targets,
-            .total_tokens = trainer->progress.tokens,
-        };
-    return WF_OK;
-}
+/* ---- evaluation ---- */
 
 wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
 {
     wf_progress *progress = &trainer->progress;
+    TRY(trainer_settle(trainer));
     TRY(model_ready(trainer->model));
     TRY(evaluate_span(&trainer->programs.evaluate, trainer->data, dataset_held_out(trainer->data),
                       result));
