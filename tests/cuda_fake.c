@@ -6,12 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ALLOCATIONS = 4096, STATIC_SHARED = 48 << 10 };
+enum { MAX_ALLOCATIONS = 4096, MAX_TRANSFERS = 1 << 16, STATIC_SHARED = 48 << 10 };
 
 typedef struct Allocation {
     char *start;
     size_t size;
 } Allocation;
+
+/* One that was enqueued: a copy, or (from NULL) words that are set. */
+typedef struct Transfer {
+    char *to;
+    const char *from;
+    unsigned word;
+    size_t bytes;
+} Transfer;
 
 typedef struct FakeModule {
     char *image;
@@ -30,6 +38,8 @@ static Allocation allocations[MAX_ALLOCATIONS];
 static FakeFunction *functions;
 static bool capturing;
 static bool on_its_way; /* what cuMemcpyHtoD, on the legacy stream, has not waited for */
+static Transfer transfers[MAX_TRANSFERS];
+static int64_t enqueued, done; /* of them, which take their places in turn */
 static Transform answer;
 static char context_token, stream_token, graph_token, replay_token;
 
@@ -131,10 +141,90 @@ static CUresult fake_current(CUcontext context)
     return CUDA_SUCCESS;
 }
 
-static CUresult fake_synchronize(void)
+/* ---- transfers ---- */
+
+static void transform_if_asked(char *data, size_t bytes);
+
+static void run_transfers(int64_t up_to)
+{
+    for (; done < up_to; done++) {
+        const Transfer *t = &transfers[done % MAX_TRANSFERS];
+        if (t->from) memcpy(t->to, t->from, t->bytes);
+        for (size_t i = 0; !t->from && i < t->bytes; i += sizeof t->word)
+            memcpy(t->to + i, &t->word, sizeof t->word);
+        if (t->from) transform_if_asked(t->to, t->bytes);
+    }
+}
+
+static CUresult enqueue_transfer(Transfer transfer)
+{
+    if (capturing) WRONG("a transfer while capturing");
+    if (enqueued - done == MAX_TRANSFERS) run_transfers(enqueued);
+    transfers[enqueued++ % MAX_TRANSFERS] = transfer;
+    return CUDA_SUCCESS;
+}
+
+static CUresult wait_for_all(void)
 {
     if (capturing) WRONG("waiting while capturing");
+    fake_record.waits++;
+    run_transfers(enqueued);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_synchronize(void)
+{
     on_its_way = false;
+    return wait_for_all();
+}
+
+/* An event is how many transfers were enqueued when it was recorded. */
+static CUresult fake_event_create(CUevent *event, unsigned flags)
+{
+    if (flags != CU_EVENT_DISABLE_TIMING) WRONG("an event with flags %u", flags);
+    *event = calloc(1, sizeof enqueued);
+    fake_record.live_events++;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_event_destroy(CUevent event)
+{
+    free(event);
+    fake_record.live_events--;
+    return CUDA_SUCCESS;
+}
+
+static CUresult on_stream(CUstream stream);
+
+static CUresult fake_event_record(CUevent event, CUstream stream)
+{
+    if (capturing) WRONG("an event while capturing");
+    memcpy(event, &enqueued, sizeof enqueued);
+    return on_stream(stream);
+}
+
+static CUresult fake_event_synchronize(CUevent event)
+{
+    int64_t up_to = 0;
+    memcpy(&up_to, event, sizeof up_to);
+    fake_record.waits++;
+    run_transfers(up_to);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_host_alloc(void **memory, size_t bytes, unsigned flags)
+{
+    if (flags) WRONG("memory of the host with flags %u", flags);
+    *memory = calloc(bytes, 1);
+    fake_record.live_locked++;
+    return *memory ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult fake_host_free(void *memory)
+{
+    if (done < enqueued) WRONG("memory of the host freed under transfers");
+    free(memory);
+    fake_record.live_locked--;
     return CUDA_SUCCESS;
 }
 
@@ -155,12 +245,13 @@ static CUresult on_stream(CUstream stream)
 
 static CUresult fake_stream_synchronize(CUstream stream)
 {
-    if (capturing) WRONG("waiting while capturing");
     if (stream == CU_STREAM_LEGACY) {
+        if (capturing) WRONG("waiting while capturing");
         on_its_way = false;
         return CUDA_SUCCESS;
     }
-    return on_stream(stream);
+    on_stream(stream);
+    return wait_for_all();
 }
 
 static CUresult fake_begin_capture(CUstream stream, CUstreamCaptureMode mode)
@@ -235,6 +326,7 @@ static CUresult fake_free(CUdeviceptr address)
         WRONG("freeing what was not allocated");
         return CUDA_ERROR_INVALID_VALUE;
     }
+    run_transfers(enqueued);
     free(allocation->start);
     *allocation = (Allocation){0};
     fake_record.live_allocations--;
@@ -297,36 +389,45 @@ static CUresult fake_write_legacy(CUdeviceptr to, const void *from, size_t bytes
     return fake_write(to, from, bytes);
 }
 
+/* What was read to the host. */
+static void transform_if_asked(char *data, size_t bytes)
+{
+    if (!answer.length || bytes != (size_t)(answer.length * answer.rows * 8)) return;
+    if (allocation_of((CUdeviceptr)(uintptr_t)data, bytes)) return; /* it was written */
+    transform_in_place((float *)(void *)data, &answer);
+    answer = (Transform){0};
+}
+
 static CUresult fake_read(void *to, CUdeviceptr from, size_t bytes)
 {
     CUresult error = inside(from, bytes);
     if (error) return error;
     memcpy(to, (void *)(uintptr_t)from, bytes);
-    if (answer.length && bytes == (size_t)(answer.length * answer.rows * 8)) {
-        transform_in_place(to, &answer);
-        answer = (Transform){0};
-    }
+    transform_if_asked(to, bytes);
     return CUDA_SUCCESS;
 }
 
 static CUresult fake_write_async(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
     on_stream(stream);
-    return fake_write(to, from, bytes);
+    CUresult error = inside(to, bytes);
+    return error ? error : enqueue_transfer((Transfer){(char *)(uintptr_t)to, from, 0, bytes});
 }
 
 static CUresult fake_read_async(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     on_stream(stream);
-    return fake_read(to, from, bytes);
+    CUresult error = inside(from, bytes);
+    return error ? error
+                 : enqueue_transfer((Transfer){to, (const char *)(uintptr_t)from, 0, bytes});
 }
 
 static CUresult fake_set(CUdeviceptr to, unsigned word, size_t words, CUstream stream)
 {
+    size_t bytes = words * sizeof word;
     on_stream(stream);
-    CUresult error = inside(to, words * sizeof word);
-    for (size_t i = 0; !error && i < words; i++) ((unsigned *)(uintptr_t)to)[i] = word;
-    return error;
+    CUresult error = inside(to, bytes);
+    return error ? error : enqueue_transfer((Transfer){(char *)(uintptr_t)to, NULL, word, bytes});
 }
 
 /* ---- modules and launches ---- */
@@ -467,6 +568,12 @@ void fake_install(const FakeGpu *chosen)
     cuGraphLaunch = fake_graph_launch;
     cuGraphExecDestroy = fake_replay_destroy;
     cuGraphDestroy = fake_graph_destroy;
+    cuEventCreate = fake_event_create;
+    cuEventDestroy = fake_event_destroy;
+    cuEventRecord = fake_event_record;
+    cuEventSynchronize = fake_event_synchronize;
+    cuMemHostAlloc = fake_host_alloc;
+    cuMemFreeHost = fake_host_free;
     cuMemAlloc = fake_alloc;
     cuMemFree = fake_free;
     cuMemcpyHtoD = fake_write_legacy;

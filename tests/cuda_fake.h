@@ -1,5 +1,6 @@
 /* A CUDA driver that computes nothing: memory is the host's, modules are checked and launches
- * counted. With it the CUDA backend runs, compiling for any GPU, where there is none. */
+ * counted. With it the CUDA backend runs, compiling for any GPU, where there is none. Transfers
+ * that are enqueued happen as late as they may: when something waits for them. */
 #ifndef TESTS_CUDA_FAKE_H
 #define TESTS_CUDA_FAKE_H
 
@@ -15,7 +16,8 @@ typedef struct FakeGpu {
 /* What happened, and the first thing that was wrong ("" if nothing). */
 typedef struct FakeRecord {
     int launches, captured, replays, modules;
-    int live_allocations, live_modules;
+    int live_allocations, live_modules, live_locked, live_events; /* locked: of the host */
+    int waits;                                                    /* of the host for the stream */
     char wrong[256];
 } FakeRecord;
 

@@ -31,6 +31,8 @@ static void close_fake(Device *device)
     assert_string_equal(fake_record.wrong, "");
     assert_int_equal(fake_record.live_allocations, 0);
     assert_int_equal(fake_record.live_modules, 0);
+    assert_int_equal(fake_record.live_locked, 0);
+    assert_int_equal(fake_record.live_events, 0);
 }
 
 /* A kernel that does not compile says which and why. */
@@ -90,6 +92,48 @@ static void test_wrong_transform(void **state)
     fake_answer(&mistaken);
     assert_int_equal(cuda_transform_get(cuda_device(device), &shape, &plan), WF_ERROR_DEVICE);
     assert_non_null(strstr(wf_error_message(), "length 64"));
+    close_fake(device);
+}
+
+/* Writes and fills wait for nothing before the ring has gone round, and then only for what was
+ * written a whole ring ago; a readback has the bytes of its moment, whatever was enqueued later. */
+static void test_transfers(void **state)
+{
+    (void)state;
+    enum { SIZE = 3 << 20, SMALL = 1000, ROUNDS = 20 };
+    Device *device = open_fake(&gpus[1]);
+    const Backend *backend = &backend_cuda;
+    Buffer *buffer;
+    Readback *readbacks[2];
+    char *data = test_memory(SIZE), *got = test_memory(SIZE), late[SMALL];
+    test_ok(backend->buffer_create(device, SIZE, &buffer));
+    for (int i = 0; i < 2; i++) test_ok(backend->readback_create(device, SMALL, &readbacks[i]));
+    int waits = fake_record.waits;
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(data, round, SMALL);
+        test_ok(backend->buffer_write(buffer, 4, data, SMALL));
+        test_ok(backend->buffer_fill(buffer, SMALL, 8, 0x01010101u * (unsigned)round));
+        test_ok(backend->readback_begin(readbacks[round % 2], buffer, 5));
+        memset(data, 0xee, SMALL);
+        assert_int_equal(fake_record.waits, waits);
+        if (round == 0) continue;
+        test_ok(backend->readback_end(readbacks[(round - 1) % 2], late));
+        for (int i = 0; i < SMALL - 5; i++) assert_int_equal(late[i], round - 1);
+        assert_int_equal(late[SMALL - 1], round - 1);
+        assert_int_equal(fake_record.waits, ++waits);
+    }
+    for (int round = 0; round < ROUNDS; round++) { /* several times round the ring */
+        for (int i = 0; i < SIZE; i++) data[i] = (char)(i * (round + 3) >> 4);
+        test_ok(backend->buffer_write(buffer, 0, data, SIZE));
+    }
+    assert_true(fake_record.waits > waits);
+    test_ok(backend->buffer_read(buffer, 0, got, SIZE));
+    assert_memory_equal(got, data, SIZE);
+    assert_int_equal(backend->readback_begin(readbacks[0], buffer, SIZE - SMALL + 1),
+                     WF_ERROR_ARGUMENT);
+    test_ok(backend->readback_begin(readbacks[0], buffer, 0));
+    for (int i = 0; i < 2; i++) backend->readback_destroy(readbacks[i]);
+    backend->buffer_destroy(buffer);
     close_fake(device);
 }
 
@@ -182,8 +226,11 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compile_failure), cmocka_unit_test(test_unknown_architecture),
-        cmocka_unit_test(test_transforms),      cmocka_unit_test(test_wrong_transform),
+        cmocka_unit_test(test_compile_failure),
+        cmocka_unit_test(test_unknown_architecture),
+        cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_wrong_transform),
+        cmocka_unit_test_teardown(test_transfers, test_release),
         cmocka_unit_test(test_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
