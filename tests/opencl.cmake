@@ -17,6 +17,8 @@ if(TARGET wf_opencl)
   foreach(test ops training)
     wf_opencl_test(gpu_${test}_pocl pocl.icd pocl-opencl-icd test_gpu_${test} opencl)
   endforeach()
+  wf_opencl_test(transfers_pocl pocl.icd pocl-opencl-icd test_transfers opencl)
+  wf_opencl_test(transfers_rusticl rusticl.icd mesa-opencl-icd test_transfers opencl)
   wf_opencl_test(steps_pocl pocl.icd pocl-opencl-icd test_steps opencl)
   # Whole trainings take rusticl minutes of compiling; check_rusticl runs whole models there.
   wf_opencl_test(gpu_ops_rusticl rusticl.icd mesa-opencl-icd test_gpu_ops opencl)

@@ -22,6 +22,7 @@ typedef struct Work {
     Region region;
     Graph *graph;
     Runnable runnable;
+    Readback *readback;
     int64_t result;
     double r[N];
 } Work;
@@ -89,12 +90,19 @@ static wf_status calls(Work *work)
         TRY(backend->program_run(work->runnable.program));
         TRY(device_read_doubles(&work->region, work->result, work->r, N));
     }
+    float late[N];
+    TRY(backend->readback_create(work->device, sizeof late, &work->readback));
+    TRY(backend->readback_begin(work->readback, work->region.buffer, work->result));
+    TRY(backend->program_run(work->runnable.program));
+    TRY(backend->readback_end(work->readback, late));
+    if ((double)late[N - 1] != work->r[N - 1]) return WF_ERROR_NUMERIC;
     TRY(backend->program_run_nodes(work->runnable.program, 0, work->graph->n_nodes));
     return device_read_doubles(&work->region, work->result, work->r, N);
 }
 
 static void clear_up(Work *work)
 {
+    if (work->device) backend->readback_destroy(work->readback);
     runnable_destroy(&work->runnable);
     device_release(&work->region);
     if (work->graph) graph_destroy(work->graph);
@@ -204,7 +212,11 @@ static void a_lost_device_stays_lost(void **state)
     double r[N];
     Buffer *buffer = NULL;
     Program *program = NULL;
+    Readback *readback = NULL;
     for (int i = 0; i < 2; i++) {
+        expect_lost(backend->readback_begin(work->readback, work->region.buffer, 0), message);
+        expect_lost(backend->readback_end(work->readback, r), message);
+        expect_lost(backend->readback_create(work->device, 64, &readback), message);
         expect_lost(backend->program_run(work->runnable.program), message);
         expect_lost(backend->program_run_nodes(work->runnable.program, 0, 1), message);
         expect_lost(device_read_doubles(&work->region, 0, r, N), message);
@@ -215,6 +227,7 @@ static void a_lost_device_stays_lost(void **state)
     }
     assert_null(buffer);
     assert_null(program);
+    assert_null(readback);
     assert_int_equal(fake.calls[FAKE_vkQueueSubmit], submits);
     assert_int_equal(fake.calls[FAKE_vkWaitSemaphores], waits);
     clear_up(work);
@@ -224,6 +237,55 @@ static void a_lost_device_stays_lost(void **state)
 }
 
 /* ---- what waits ---- */
+
+/* A readback waits for its own bytes, which have arrived while the next run may still be going. */
+static void a_readback_waits_for_itself(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4 };
+    Work *work = test_memory(sizeof *work);
+    Readback *readbacks[2];
+    float expected[N], got[N];
+    double values[N];
+    fake_reset();
+    test_ok(calls(work));
+    for (int k = 0; k < 2; k++)
+        test_ok(backend->readback_create(work->device, sizeof got, &readbacks[k]));
+    for (int round = 0; round < ROUNDS; round++) {
+        int waits = fake.calls[FAKE_vkWaitSemaphores], idle = fake.calls[FAKE_vkQueueWaitIdle];
+        for (int i = 0; i < N; i++) values[i] = round;
+        test_ok(device_write_doubles(&work->region, work->result, values, N));
+        test_ok(backend->readback_begin(readbacks[round % 2], work->region.buffer, work->result));
+        test_ok(backend->program_run(work->runnable.program));
+        assert_int_equal(fake.calls[FAKE_vkWaitSemaphores], waits);
+        assert_int_equal(fake.calls[FAKE_vkQueueWaitIdle], idle);
+        if (round == 0) continue;
+        for (int i = 0; i < N; i++) expected[i] = (float)(round - 1);
+        test_ok(backend->readback_end(readbacks[(round - 1) % 2], got));
+        assert_memory_equal(got, expected, sizeof got);
+        assert_true(fake.calls[FAKE_vkWaitSemaphores] <= waits + 1);
+        assert_true(fake.waited < vulkan_device(work->device)->submitted);
+    }
+    for (int k = 0; k < 2; k++) backend->readback_destroy(readbacks[k]);
+    clear_up(work);
+    assert_int_equal(fake.live, 0);
+}
+
+/* Where a submission fails, what waits for it does not wait for ever. */
+static void what_never_went_is_not_waited_for(void **state)
+{
+    (void)state;
+    Work *work = test_memory(sizeof *work);
+    double values[N] = {0};
+    fake_reset();
+    test_ok(calls(work));
+    test_ok(device_clear(&work->region));
+    fake_arm(FAKE_vkEndCommandBuffer, fake.calls[FAKE_vkEndCommandBuffer] + 1,
+             VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(vulkan_flush(vulkan_device(work->device)), WF_ERROR_MEMORY);
+    test_ok(device_read_doubles(&work->region, 0, values, N));
+    clear_up(work);
+}
 
 /* Inputs and runs are enqueued; only the read at the end waits. */
 static void only_reads_wait(void **state)
@@ -384,6 +446,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(a_lost_device_stays_lost, test_release),
         cmocka_unit_test_teardown(only_reads_wait, test_release),
         cmocka_unit_test_teardown(the_host_sees_a_recording_once, test_release),
+        cmocka_unit_test_teardown(a_readback_waits_for_itself, test_release),
+        cmocka_unit_test_teardown(what_never_went_is_not_waited_for, test_release),
         cmocka_unit_test(each_call_fails_with_files),
     };
     const struct CMUnitTest compiling[] = {cmocka_unit_test(each_call_fails_without_files)};

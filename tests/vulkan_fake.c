@@ -77,6 +77,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_vkQueueSubmit(VkQueue queue, uint32_t
     return result ? result : real.p_vkQueueSubmit(queue, n, infos, fence);
 }
 
+/* What was asked to be waited for. */
+static const VkSemaphoreWaitInfo *noted(const VkSemaphoreWaitInfo *info)
+{
+    fake.waited = *info->pValues;
+    return info;
+}
+
 /* These have waited when they fail, for what is then destroyed must not be in use. */
 #define WAIT(function, parameters, arguments)                                                      \
     static VKAPI_ATTR VkResult VKAPI_CALL fake_##function parameters                               \
@@ -91,7 +98,7 @@ WAIT(vkWaitForFences,
      (VkDevice d, uint32_t n, const VkFence *fences, VkBool32 all, uint64_t timeout),
      (d, n, fences, all, timeout))
 WAIT(vkWaitSemaphores, (VkDevice d, const VkSemaphoreWaitInfo *info, uint64_t timeout),
-     (d, info, timeout))
+     (d, noted(info), timeout))
 
 /* ---- calls that make one object, and those that end it ---- */
 

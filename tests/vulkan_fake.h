@@ -13,6 +13,7 @@ typedef struct FakeVulkan {
     int calls[FAKE_FUNCTIONS]; /* of those that can fail */
     int live;                  /* objects made and not destroyed */
     int barriers, for_host;    /* recorded; of them, those that have the host wait */
+    uint64_t waited;           /* the semaphore's value that was waited for last */
     FakeFunction function;     /* whose nth call fails, 1 the first, 0 none, with this result */
     int nth;
     VkResult result;
