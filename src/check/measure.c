@@ -12,6 +12,8 @@ const MeasureRow measure_rows[] = {
      1, measure_field_scan},
     {"step", "a training step of v4-20m, batch 1 x 512, over its matrix products alone", 1.5,
      measure_step},
+    {"ahead", "eight steps of demo, batch 1 x 64, each begun ahead, over eight waited for", 1.05,
+     measure_ahead},
     {"decode", "a token decoded at position 100,000 over one at position 100", 1.1, measure_decode},
 };
 const int n_measure_rows = (int)(sizeof measure_rows / sizeof *measure_rows);

@@ -24,6 +24,7 @@ extern const int n_measure_rows;
 wf_status measure_field_copy(Device *device, Measurement *out);
 wf_status measure_field_scan(Device *device, Measurement *out);
 wf_status measure_step(Device *device, Measurement *out);
+wf_status measure_ahead(Device *device, Measurement *out);
 wf_status measure_decode(Device *device, Measurement *out);
 
 /* Times two actions in turns and sets seconds, against and ratio from the medians of `repeats`. */

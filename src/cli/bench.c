@@ -217,8 +217,8 @@ static int run(const void *values)
 static const Option options[] = {
     OPTION_DEVICE(BenchValues),
     OPTION(BenchValues, figure, "figure", WORD, "NAME", NULL, "only this figure",
-           CHOICES("field-copy", "field-scan", "step", "decode", "copy", "product", "field",
-                   "training", "generation", "model")),
+           CHOICES("field-copy", "field-scan", "step", "ahead", "decode", "copy", "product",
+                   "field", "training", "generation", "model")),
     OPTION(BenchValues, preset, "preset", TEXT, "PRESET|FILE", NULL,
            "whose training and generation is measured (default: v4-130m, of small sizes demo)",
            .names = NAMES_PRESET),
@@ -238,7 +238,8 @@ const Subcommand command_bench = {
     .name = "bench",
     .summary = "measure the figures of docs/benchmarks.md",
     .details =
-        "Ratios (field-copy, field-scan, step, decode) are of two things timed in turns in this "
+        "Ratios (field-copy, field-scan, step, ahead, decode) are of two things timed in turns in "
+        "this "
         "run, so that they do not depend on how busy the machine is; they are for the CPU, and "
         "measured elsewhere when named.\n"
         "Rates (copy, product, field, training, generation) stand beside a floor: the bytes that "
