@@ -115,7 +115,8 @@ WF_API wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats);
  *
  * A step that fails is named by the call that learns of it. WF_ERROR_NUMERIC from begin means the
  * step before: the parameters are those of the step before that one, and no step is under way.
- * After another failure begun steps may still be under way: the next call asks for them again.
+ * After another failure steps may still be under way: the next call asks for them again, and the
+ * statistics of one may never be given out.
  *
  * Evaluating and saving finish the step by themselves, and keep its statistics for the next call.
  * Whatever else reads or writes the model (wf_model_save, wf_model_write, …) comes after finish. */
