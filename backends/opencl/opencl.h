@@ -2,6 +2,7 @@
 #ifndef BACKENDS_OPENCL_OPENCL_H
 #define BACKENDS_OPENCL_OPENCL_H
 
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/opencl/loader.h"
 
@@ -14,7 +15,8 @@ typedef struct OpenclDevice {
     cl_context context;
     cl_command_queue queue; /* in order: commands need no barriers */
     GpuLimits gpu;
-    cl_program programs[KERNEL_COUNT]; /* built when first needed */
+    GpuCache files;                    /* what is kept between runs of the program */
+    cl_program programs[KERNEL_COUNT]; /* built, or taken from a file, when first needed */
     TransformPlan *transforms;         /* list of those made so far */
 } OpenclDevice;
 
@@ -38,12 +40,18 @@ wf_status opencl_fail(cl_int error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 extern const Backend backend_opencl;
 
+/* Of the compiler, for kernels. */
+#define OPENCL_OPTIONS "-cl-std=CL1.2"
+
 /* buffer.c */
 wf_status opencl_buffer_create(Device *device, int64_t size, Buffer **out);
 void opencl_buffer_destroy(Buffer *buffer);
 wf_status opencl_buffer_write(Buffer *buffer, int64_t offset, const void *data, int64_t size);
 wf_status opencl_buffer_read(Buffer *buffer, int64_t offset, void *data, int64_t size);
 wf_status opencl_buffer_fill(Buffer *buffer, int64_t offset, int64_t size, uint32_t word);
+
+/* compile.c: a kernel object for each use, since it holds its arguments. */
+wf_status opencl_kernel_create(OpenclDevice *device, KernelId id, cl_kernel *out);
 
 /* program.c */
 wf_status opencl_program_create(Device *device, const Plan *plan, Program **out);
