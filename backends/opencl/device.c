@@ -103,13 +103,15 @@ enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
 /* OpenCL 1.2 reads and writes halves in memory everywhere; the rest is extensions. */
 static void describe_computing(cl_device_id device, DeviceInfo *info)
 {
-    cl_uint warp = PROPERTY(cl_uint, device, WARP_SIZE_NV);
-    info->subgroup = (int)(warp ? warp : PROPERTY(cl_uint, device, WAVEFRONT_WIDTH_AMD));
     info->half_storage = true;
     size_t size = 0;
     if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &size)) return;
     char *extensions = calloc(size + 1, 1);
     if (extensions && !clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, size, extensions, NULL)) {
+        if (strstr(extensions, "cl_nv_device_attribute_query"))
+            info->subgroup = (int)PROPERTY(cl_uint, device, WARP_SIZE_NV);
+        if (strstr(extensions, "cl_amd_device_attribute_query"))
+            info->subgroup = (int)PROPERTY(cl_uint, device, WAVEFRONT_WIDTH_AMD);
         info->half_arithmetic = strstr(extensions, "cl_khr_fp16") != NULL;
         info->matrix = strstr(extensions, "cl_intel_subgroup_matrix_multiply_accumulate") != NULL;
     }
