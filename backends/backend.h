@@ -38,13 +38,15 @@ typedef struct Readback Readback; /* bytes on their way from one to the host */
 typedef struct Program Program;   /* a plan recorded for one, to be replayed */
 typedef struct Backend Backend;
 
+enum { DEVICE_REASON = 512 };
+
 /* Every backend's device, buffer, readback and program start with these. */
 struct wf_device {
     const Backend *backend;
     DeviceInfo info;
     Limits limits;
-    char id[32];        /* "vulkan:1"; this and the next are filled by wf_device_open() */
-    const char *reason; /* why "auto" chose it, "" when it was named */
+    char id[32];                /* "vulkan:1"; this and the next are filled by wf_device_open() */
+    char reason[DEVICE_REASON]; /* why "auto" chose it, "" when it was named */
 };
 struct Buffer {
     Device *device;
@@ -107,8 +109,14 @@ struct Backend {
     const CommandList *(*program_commands)(const Program *program);
 };
 
-/* The backends of this build, in order of preference, NULL-terminated. */
+/* The backends of this build, NULL-terminated, in the order in which "auto" prefers them for
+ * devices of one kind: CUDA, Vulkan, OpenCL, the CPU. */
 extern const Backend *const backends[];
+
+/* What "auto" opens: a discrete GPU, else an integrated one, else the CPU; of a kind the first that
+ * opens, in the order of the backends, but none of a `partial` one. The device's reason says so,
+ * and what was passed over on the way, and why. */
+wf_status device_open_best(const Backend *const *order, Device **out);
 
 /* The double-precision reference device; not among `backends`. */
 extern const Backend backend_cpu64;

@@ -2,6 +2,7 @@
 #include "backends/backend.h"
 #include "wavefield/device.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,10 +43,10 @@ static wf_status candidates_add(CandidateList *list, const Backend *backend)
 }
 
 /* A backend whose driver fails contributes no devices; opening one by name says why. */
-static wf_status candidates_find(CandidateList *list)
+static wf_status candidates_find(CandidateList *list, const Backend *const *from)
 {
     *list = (CandidateList){0};
-    for (const Backend *const *backend = backends; *backend; backend++)
+    for (const Backend *const *backend = from; *backend; backend++)
         if (candidates_add(list, *backend) == WF_ERROR_MEMORY) {
             candidates_free(list);
             return WF_ERROR_MEMORY;
@@ -87,7 +88,7 @@ static void publish(const DeviceInfo *from, wf_device_info *to)
     to->tuned = from->tuned;
     to->tuning = from->tuning;
     to->tuning_damaged = from->tuning_damaged;
-    to->reason = "";
+    to->reason[0] = 0;
 }
 
 wf_status wf_device_list(wf_device_info *infos, int capacity, int *count)
@@ -95,7 +96,7 @@ wf_status wf_device_list(wf_device_info *infos, int capacity, int *count)
     if (!count || capacity < 0 || (capacity > 0 && !infos))
         return fail(WF_ERROR_ARGUMENT, "wf_device_list: no place for the devices");
     CandidateList list;
-    TRY(candidates_find(&list));
+    TRY(candidates_find(&list, backends));
     for (int i = 0; i < list.count && i < capacity; i++) {
         publish(&list.items[i].info, &infos[i]);
         candidate_id(&list.items[i], infos[i].id, sizeof infos[i].id);
@@ -105,60 +106,88 @@ wf_status wf_device_list(wf_device_info *infos, int capacity, int *count)
     return WF_OK;
 }
 
-static wf_status open_candidate(const Candidate *candidate, const char *reason, Device **out)
+static wf_status open_candidate(const Candidate *candidate, Device **out)
 {
     TRY(candidate->backend->open(candidate->index, out));
     candidate_id(candidate, (*out)->id, sizeof(*out)->id);
-    (*out)->reason = reason;
+    (*out)->reason[0] = 0;
     return WF_OK;
 }
 
-static bool is_gpu(const Candidate *candidate)
+/* ---- "auto" ---- */
+
+/* Appends to a reason, which is cut where it is full. */
+static void append(char *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+static void append(char *reason, const char *format, ...)
 {
-    return candidate->info.kind == DEVICE_DISCRETE || candidate->info.kind == DEVICE_INTEGRATED;
+    size_t used = strlen(reason);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason + used, DEVICE_REASON - used, format, arguments);
+    va_end(arguments);
 }
 
-/* Why the CPU is left. */
-static const char *without_gpu(const CandidateList *list)
+static void pass_over(char *passed, const Candidate *candidate, const char *why)
 {
-    bool partial = false, whole = false, software = false;
+    char id[32];
+    candidate_id(candidate, id, sizeof id);
+    append(passed, "%s%s %s", *passed ? "; " : "", id, why);
+}
+
+/* The first of this kind, in the order of the backends, that opens. Those before it are noted. */
+static wf_status open_first(const CandidateList *list, DeviceKind kind, char *passed, Device **out)
+{
     for (int i = 0; i < list->count; i++) {
         const Candidate *candidate = &list->items[i];
-        partial = partial || (is_gpu(candidate) && candidate->backend->partial);
-        whole = whole || (is_gpu(candidate) && !candidate->backend->partial);
-        software = software || candidate->info.kind == DEVICE_SOFTWARE;
+        if (candidate->info.kind != kind) continue;
+        if (candidate->backend->partial) {
+            pass_over(passed, candidate, "has a backend not yet proven on a card: name it to try");
+        } else {
+            if (!open_candidate(candidate, out)) return WF_OK;
+            pass_over(passed, candidate, "cannot be opened: name it to learn why");
+        }
     }
-    if (whole) return "the CPU, as the GPU here cannot be opened: name it to learn why";
-    if (partial) return "the CPU, as the GPU's backend has not run on a card yet: name it to try";
-    if (software) return "the CPU, as the only GPU drivers here compute on the CPU themselves";
-    return "the CPU, as no GPU can be used";
+    return fail(WF_ERROR_DEVICE, "this build has no backend that can run models here");
 }
 
-/* The first of this kind that opens. */
-static wf_status open_first(const CandidateList *list, DeviceKind kind, const char *reason,
-                            Device **out)
+/* Software drivers, which are not even tried. */
+static void note_software(const CandidateList *list, char *passed)
 {
-    wf_status status = fail(WF_ERROR_DEVICE, "this build has no backend that can run models here");
-    for (int i = 0; status && i < list->count; i++) {
-        const Candidate *candidate = &list->items[i];
-        if (candidate->info.kind == kind && !candidate->backend->partial)
-            status = open_candidate(candidate, reason, out);
+    for (int i = 0; i < list->count; i++)
+        if (list->items[i].info.kind == DEVICE_SOFTWARE)
+            pass_over(passed, &list->items[i], "computes on the CPU itself");
+}
+
+static wf_status open_best(const CandidateList *list, Device **out)
+{
+    static const struct {
+        DeviceKind kind;
+        const char *reason;
+    } order[] = {
+        {DEVICE_DISCRETE, "a discrete GPU"},
+        {DEVICE_INTEGRATED, "an integrated GPU, as no discrete one can be used"},
+        {DEVICE_CPU, "the CPU, as no GPU can be used"},
+    };
+    char passed[DEVICE_REASON] = "";
+    wf_status status = WF_ERROR_DEVICE;
+    for (size_t i = 0; i < sizeof order / sizeof *order && status; i++) {
+        if (order[i].kind == DEVICE_CPU) note_software(list, passed);
+        status = open_first(list, order[i].kind, passed, out);
+        if (!status) append((*out)->reason, "%s%s%s", order[i].reason, *passed ? ": " : "", passed);
     }
     return status;
 }
 
-static wf_status open_auto(Device **out)
+wf_status device_open_best(const Backend *const *order, Device **out)
 {
     CandidateList list;
-    TRY(candidates_find(&list));
-    wf_status status = open_first(&list, DEVICE_DISCRETE, "a discrete GPU", out);
-    if (status)
-        status = open_first(&list, DEVICE_INTEGRATED,
-                            "an integrated GPU, as no discrete one can be used", out);
-    if (status) status = open_first(&list, DEVICE_CPU, without_gpu(&list), out);
+    TRY(candidates_find(&list, order));
+    wf_status status = open_best(&list, out);
     candidates_free(&list);
     return status;
 }
+
+/* ---- by name ---- */
 
 /* Splits "vulkan:1" into the backend's name and the index, -1 where none is given. */
 static bool parse_name(const char *name, char *backend, size_t size, int *index)
@@ -183,7 +212,7 @@ static wf_status no_such_device(const char *name, const char *why)
     char present[1024] = "", reason[512];
     snprintf(reason, sizeof reason, "%s", why);
     CandidateList list;
-    TRY(candidates_find(&list));
+    TRY(candidates_find(&list, backends));
     size_t used = 0;
     for (int i = 0; i < list.count && used < sizeof present; i++) {
         char id[32];
@@ -224,7 +253,7 @@ static wf_status open_named(const char *name, Device **out)
     wf_status status = candidates_add(&list, backend);
     const Candidate *candidate = status ? NULL : choose(&list, index);
     if (candidate)
-        status = open_candidate(candidate, "", out);
+        status = open_candidate(candidate, out);
     else if (!status)
         status = no_such_device(name, list.count ? "" : wf_error_message());
     candidates_free(&list);
@@ -234,7 +263,7 @@ static wf_status open_named(const char *name, Device **out)
 wf_status wf_device_open(const char *name, wf_device **out)
 {
     if (!out) return fail(WF_ERROR_ARGUMENT, "wf_device_open: no place for the device");
-    if (!name || !strcmp(name, "auto")) return open_auto(out);
+    if (!name || !strcmp(name, "auto")) return device_open_best(backends, out);
     return open_named(name, out);
 }
 
@@ -247,5 +276,5 @@ void wf_device_describe(const wf_device *device, wf_device_info *info)
 {
     publish(&device->info, info);
     snprintf(info->id, sizeof info->id, "%s", device->id);
-    info->reason = device->reason;
+    snprintf(info->reason, sizeof info->reason, "%s", device->reason);
 }

@@ -7,7 +7,9 @@
  *
  * A row without a target (-100) has loss 0, hit 0 and gradient 0; one with a logit that is not
  * finite has loss and gradient NaN. Each lane walks its logits once, keeping the largest so far, its
- * place, and the sum relative to it; it reads four at a time, to have them under way together. */
+ * place, and the sum relative to it; it reads four at a time, to have them under way together. Past
+ * the row's end it reads one of its own again, for another lane's may be a gradient by then: barriers
+ * order group memory only. */
 #include "math.h"
 
 KERNEL(head_softmax, 256,
@@ -37,8 +39,10 @@ BODY
         uint first = 0xffffffffu, bad = 0u;
         for (uint i = LANE; i < width; i += 4u * LANES) {
             float x[4];
-            UNROLL for (uint k = 0u; k < 4u; k++)
-                x[k] = AT(logits, at + min(i + k * LANES, width - 1u));
+            UNROLL for (uint k = 0u; k < 4u; k++) {
+                uint j = i + k * LANES;
+                x[k] = AT(logits, at + (j < width ? j : i));
+            }
             UNROLL for (uint k = 0u; k < 4u; k++) {
                 uint j = i + k * LANES;
                 if (j >= width) continue;
@@ -80,8 +84,10 @@ BODY
             float by = AT(seed, 0u), scale = by / total[0];
             for (uint i = LANE; i < width; i += 4u * LANES) {
                 float x[4];
-                UNROLL for (uint k = 0u; k < 4u; k++)
-                    x[k] = AT(logits, at + min(i + k * LANES, width - 1u));
+                UNROLL for (uint k = 0u; k < 4u; k++) {
+                    uint j = i + k * LANES;
+                    x[k] = AT(logits, at + (j < width ? j : i));
+                }
                 UNROLL for (uint k = 0u; k < 4u; k++) {
                     uint j = i + k * LANES;
                     float value = exp_of(x[k] - top) * scale;

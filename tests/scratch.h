@@ -14,6 +14,10 @@ int folder_tear_down(void **state);
 char *in_folder(const char *name, char *path, size_t size);
 #define IN_FOLDER(name) in_folder((name), (char[256]){0}, 256)
 
+/* Damages every file in a folder in the folder: turns a bit of the byte `at`, where there is one,
+ * and cuts the last `cut` bytes off. */
+void folder_damage(const char *name, size_t cut, size_t at);
+
 /* Runs a command line in the folder; returns its exit status. */
 int folder_run(const char *command);
 

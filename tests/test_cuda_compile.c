@@ -4,6 +4,7 @@
 #include "backends/cuda/cuda.h"
 #include "check/case.h"
 #include "tests/cuda_fake.h"
+#include "tests/scratch.h"
 #include "tests/support.h"
 
 #include <stdio.h>
@@ -218,8 +219,123 @@ static void test_programs(void **state)
     }
 }
 
+/* ---- machine code kept between runs ---- */
+
+static nvrtcResult (*true_compile)(nvrtcProgram, int, const char *const *);
+static CUresult(CUDAAPI *true_load)(CUmodule *, const void *, unsigned, CUjit_option *, void **);
+static int compiled;                   /* programs */
+static CUresult refusal;               /* of modules, by the driver */
+static bool refuses_fresh, fresh_code; /* also what was compiled since the last module */
+
+static nvrtcResult counting_compile(nvrtcProgram program, int count, const char *const *options)
+{
+    compiled++;
+    fresh_code = true;
+    return true_compile(program, count, options);
+}
+
+static CUresult CUDAAPI refusing_load(CUmodule *module, const void *image, unsigned count,
+                                      CUjit_option *names, void **values)
+{
+    if (refusal && (refuses_fresh || !fresh_code)) return refusal;
+    fresh_code = false;
+    return true_load(module, image, count, names, values);
+}
+
+static Device *open_watched(const FakeGpu *gpu)
+{
+    Device *device = open_fake(gpu);
+    true_load = cuda_table.p_cuModuleLoadDataEx;
+    cuda_table.p_cuModuleLoadDataEx = refusing_load;
+    compiled = 0;
+    return device;
+}
+
+/* Fields, with kernels and transforms, on a device opened anew; how many programs were compiled. */
+static int run_anew(const FakeGpu *gpu)
+{
+    Device *device = open_watched(gpu);
+    int run = 0;
+    for (int c = 0; c < n_check_cases; c++) {
+        char name[128];
+        case_name(&check_cases[c], name, sizeof name);
+        if (!strncmp(name, "field 2x13", 10)) run_case(device, &check_cases[c], &run);
+    }
+    assert_true(run > 0);
+    assert_non_null(cuda_device(device)->transforms);
+    close_fake(device);
+    return compiled;
+}
+
+static int use_fresh_folder(void **state)
+{
+    (void)state;
+    true_compile = cuda_table.p_nvrtcCompileProgram;
+    cuda_table.p_nvrtcCompileProgram = counting_compile;
+    folder_run("rm -rf kept");
+    return setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
+}
+
+static int keep_nothing(void **state)
+{
+    (void)state;
+    cuda_table.p_nvrtcCompileProgram = true_compile;
+    refusal = CUDA_SUCCESS;
+    return setenv("WAVEFIELD_CACHE", "off", 1);
+}
+
+static void test_kept(void **state)
+{
+    (void)state;
+    int first = run_anew(&gpus[1]);
+    assert_true(first > 0);
+    assert_int_equal(run_anew(&gpus[1]), 0);
+    assert_true(run_anew(&gpus[0]) > 0); /* another architecture: its own files */
+    assert_int_equal(run_anew(&gpus[0]), 0);
+    assert_int_equal(run_anew(&gpus[1]), 0);
+
+    static const struct {
+        size_t cut, at;
+    } damages[] = {{1, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}, {0, 0}, {0, 24}, {0, 900}};
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        folder_damage("kept", damages[i].cut, damages[i].at);
+        assert_int_equal(run_anew(&gpus[1]), first);
+    }
+    refusal = CUDA_ERROR_INVALID_IMAGE; /* whole, and yet of no use */
+    assert_int_equal(run_anew(&gpus[1]), first);
+    refusal = CUDA_SUCCESS;
+    assert_int_equal(run_anew(&gpus[1]), 0);
+    setenv("WAVEFIELD_CACHE", "off", 1);
+    assert_int_equal(run_anew(&gpus[1]), first);
+    assert_int_equal(run_anew(&gpus[1]), first);
+}
+
+/* A driver without room for code says so, whatever VkFFT makes of it, and nothing is kept of it. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    TransformPlan *plan;
+    const Transform shape = {.length = 8192, .rows = 3};
+    for (int pass = 0; pass < 2; pass++) {
+        Device *device = open_watched(&gpus[1]);
+        refusal = CUDA_ERROR_OUT_OF_MEMORY;
+        refuses_fresh = true;
+        assert_int_equal(cuda_transform_get(cuda_device(device), &shape, &plan), WF_ERROR_MEMORY);
+        assert_non_null(strstr(wf_error_message(), "length 8192"));
+        CUfunction function;
+        assert_int_equal(cuda_kernel_get(cuda_device(device), 0, &function), WF_ERROR_MEMORY);
+        refusal = CUDA_SUCCESS;
+        refuses_fresh = false;
+        compiled = 0;
+        make_transform(cuda_device(device), &shape);
+        assert_true(compiled > 0);
+        close_fake(device);
+    }
+}
+
 int main(void)
 {
+    setenv("WAVEFIELD_CACHE", "off", 1);
     const char *absent = cuda_load_compiler();
     if (absent) {
         printf("skipped: %s\n", absent);
@@ -231,7 +347,9 @@ int main(void)
         cmocka_unit_test(test_transforms),
         cmocka_unit_test(test_wrong_transform),
         cmocka_unit_test_teardown(test_transfers, test_release),
+        cmocka_unit_test_setup_teardown(test_kept, use_fresh_folder, keep_nothing),
+        cmocka_unit_test_setup_teardown(test_no_room, use_fresh_folder, keep_nothing),
         cmocka_unit_test(test_programs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, folder_set_up, folder_tear_down);
 }

@@ -260,23 +260,6 @@ static int run_anew(const OneOp *op, OneOpResult *out)
     return learned;
 }
 
-static void damage_files(size_t cut, size_t at)
-{
-    char path[512];
-    FolderList list;
-    test_ok(folder_list(IN_FOLDER("kept"), &list));
-    for (int i = 0; i < list.count; i++) {
-        char *data;
-        size_t size;
-        snprintf(path, sizeof path, "%s/%s", IN_FOLDER("kept"), list.names[i]);
-        test_ok(file_read(path, SIZE_MAX / 4, &data, &size));
-        if (at < size) data[at] = (char)(data[at] ^ 0x10);
-        test_ok(file_write_atomic(path, data, size > cut ? size - cut : 0));
-        free(data);
-    }
-    folder_list_destroy(&list);
-}
-
 static void compiled_transforms_are_kept(void **state)
 {
     (void)state;
@@ -291,7 +274,7 @@ static void compiled_transforms_are_kept(void **state)
         size_t cut, at;
     } damages[] = {{1, SIZE_MAX}, {0, 700}};
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        damage_files(damages[i].cut, damages[i].at);
+        folder_damage("kept", damages[i].cut, damages[i].at);
         assert_int_equal(run_anew(&op, &again), shapes);
         expect_same_results(&op, &first, &again);
     }

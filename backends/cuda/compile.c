@@ -1,4 +1,5 @@
-/* The kernels through NVRTC; needs no driver and no GPU. */
+/* The kernels through NVRTC, whose machine code is kept in files: a module a kernel. What the
+ * driver does not take back is compiled anew. */
 #include "backends/cuda/cuda.h"
 
 #include <stdio.h>
@@ -51,7 +52,7 @@ wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **cod
 
     char architecture[64];
     snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d%d", major, minor);
-    const char *options[] = {architecture, "--fmad=false"};
+    const char *options[] = {architecture, CUDA_OPTION};
     nvrtcProgram program;
     nvrtcResult result = nvrtcCreateProgram(&program, source, kernel->name, 0, NULL, NULL);
     free(source);
@@ -65,4 +66,55 @@ wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **cod
                                 : program_code(program, kernel->name, code, size);
     nvrtcDestroyProgram(&program);
     return status;
+}
+
+/* ---- for programs ---- */
+
+/* Replaces *module only by one that has the kernel. */
+static CUresult load(const GpuKernel *kernel, const void *code, CUmodule *module, CUfunction *out)
+{
+    CUmodule loaded;
+    CUresult error = cuModuleLoadDataEx(&loaded, code, 0, NULL, NULL);
+    if (error) return error;
+    error = cuModuleGetFunction(out, loaded, kernel->name);
+    if (error)
+        cuModuleUnload(loaded);
+    else
+        *module = loaded;
+    return error;
+}
+
+/* From an earlier run. */
+static bool load_kept(CudaDevice *device, KernelId id, CUfunction *out)
+{
+    char name[96];
+    void *code = NULL;
+    size_t size = 0;
+    const GpuKernel *kernel = &gpu_kernels[id];
+    if (!gpu_cache_load(&device->files, gpu_kernel_file(kernel, name), &code, &size)) return false;
+    CUresult error =
+        size > 0 ? load(kernel, code, &device->modules[id], out) : CUDA_ERROR_INVALID_IMAGE;
+    if (error) gpu_cache_forget(&device->files, name);
+    free(code);
+    return !error;
+}
+
+static wf_status compile_and_keep(CudaDevice *device, KernelId id, CUfunction *out)
+{
+    char name[96], *code = NULL;
+    size_t size = 0;
+    const GpuKernel *kernel = &gpu_kernels[id];
+    TRY(cuda_compile(kernel, device->major, device->minor, &code, &size));
+    CUresult error = load(kernel, code, &device->modules[id], out);
+    if (!error) gpu_cache_store(&device->files, gpu_kernel_file(kernel, name), code, size);
+    free(code);
+    return error ? cuda_fail(error, "loading kernel %s", kernel->name) : WF_OK;
+}
+
+wf_status cuda_kernel_get(CudaDevice *device, KernelId id, CUfunction *out)
+{
+    if (!device->modules[id])
+        return load_kept(device, id, out) ? WF_OK : compile_and_keep(device, id, out);
+    CUresult error = cuModuleGetFunction(out, device->modules[id], gpu_kernels[id].name);
+    return error ? cuda_fail(error, "finding kernel %s", gpu_kernels[id].name) : WF_OK;
 }

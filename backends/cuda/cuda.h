@@ -3,6 +3,7 @@
 #define BACKENDS_CUDA_CUDA_H
 
 #include "backends/cuda/loader.h"
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/staging.h"
 
@@ -15,7 +16,8 @@ typedef struct CudaDevice {
     CUstream stream;   /* everything runs on it, in order: commands need no barriers */
     int major, minor;  /* compute capability */
     GpuLimits gpu;
-    CUmodule modules[KERNEL_COUNT]; /* compiled when first needed */
+    GpuCache files;                 /* what is kept between runs of the program */
+    CUmodule modules[KERNEL_COUNT]; /* compiled, or taken from a file, when first needed */
     TransformPlan *transforms;      /* list of those made so far */
     CUevent marks[STAGING_PIECES];  /* behind the last use of each */
     Staging staging;
@@ -66,9 +68,14 @@ wf_status cuda_program_run(Program *program);
 wf_status cuda_program_run_nodes(Program *program, int first, int last);
 const CommandList *cuda_program_commands(const Program *program);
 
-/* compile.c: a kernel's machine code for a compute capability, *size bytes that the caller frees.
- */
+/* compile.c: a kernel's machine code for a compute capability, *size bytes that the caller frees;
+ * needs no driver and no GPU. */
 wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **code, size_t *size);
+/* The device's kernel, compiled unless an earlier run's machine code is kept. */
+wf_status cuda_kernel_get(CudaDevice *device, KernelId id, CUfunction *out);
+
+/* Of the compiler, beside the architecture. */
+#define CUDA_OPTION "--fmad=false"
 
 /* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
 wf_status cuda_transform_get(CudaDevice *device, const Transform *shape, TransformPlan **out);

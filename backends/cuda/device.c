@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 wf_status cuda_fail(CUresult error, const char *format, ...)
 {
@@ -95,6 +96,7 @@ static void cuda_close(Device *base)
         if (device->stream) cuStreamDestroy(device->stream);
         cuDevicePrimaryCtxRelease(device->id);
     }
+    gpu_cache_close(&device->files);
     free(device);
 }
 
@@ -110,6 +112,18 @@ static GpuLimits lowering_limits(CUdevice id)
     };
 }
 
+/* Machine code is the compiler's and the architecture's; what VkFFT makes goes by the card too. */
+static void open_files(CudaDevice *device)
+{
+    char depends[512];
+    int major = 0, minor = 0;
+    nvrtcVersion(&major, &minor);
+    snprintf(depends, sizeof depends, "cuda %s, %s, NVRTC %d.%d, sm_%d%d, %s",
+             device->base.info.name, device->base.info.driver, major, minor, device->major,
+             device->minor, CUDA_OPTION);
+    gpu_cache_open(&device->files, depends, strlen(depends));
+}
+
 static wf_status device_start(CudaDevice *device, int index)
 {
     CUresult error = cuDeviceGet(&device->id, index);
@@ -119,6 +133,7 @@ static wf_status device_start(CudaDevice *device, int index)
     gpu_tuning_load(&device->gpu.tuning, backend_cuda.name, &device->base.info);
     device->major = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
     device->minor = attribute(device->id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    open_files(device);
     error = cuDevicePrimaryCtxRetain(&device->context, device->id);
     if (error) return cuda_fail(error, "opening %s", device->base.info.name);
     TRY(cuda_enter(device));

@@ -33,6 +33,36 @@ static cudaError_t synchronize(void)
 {
     return cuCtxSynchronize() ? cudaErrorUnknown : cudaSuccess;
 }
+/* The driver's first refusal since it was reset. VkFFT, which frees a kernel's code twice where it
+ * hears of one, is told that all went well; compile() below looks. */
+static _Thread_local CUresult refusal;
+static CUresult note(CUresult error)
+{
+    if (!refusal) refusal = error;
+    return CUDA_SUCCESS;
+}
+static CUresult module_load(CUmodule *module, const void *code)
+{
+    *module = NULL;
+    return note(cuModuleLoadDataEx(module, code, 0, NULL, NULL));
+}
+static CUresult module_function(CUfunction *function, CUmodule module, const char *name)
+{
+    *function = NULL;
+    return note(module ? cuModuleGetFunction(function, module, name) : CUDA_ERROR_INVALID_HANDLE);
+}
+static CUresult function_set(CUfunction function, CUfunction_attribute attribute, int value)
+{
+    return note(function ? cuFuncSetAttribute(function, attribute, value)
+                         : CUDA_ERROR_INVALID_HANDLE);
+}
+#undef cuModuleLoadDataEx
+#undef cuModuleGetFunction
+#undef cuFuncSetAttribute
+#define cuModuleLoadDataEx(module, code, count, names, values) module_load(module, code)
+#define cuModuleGetFunction(function, module, name)            module_function(function, module, name)
+#define cuFuncSetAttribute(function, attribute, value)         function_set(function, attribute, value)
+
 #define cudaMalloc(address, bytes)        memory_create((void **)(address), bytes)
 #define cudaFree(address)                 memory_free(address)
 #define cudaMemcpy(to, from, bytes, kind) memory_copy(to, from, bytes, kind)
@@ -64,11 +94,25 @@ static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
                               cuda_address(scratch));
 }
 
+static wf_status compile(TransformPlan *plan, VkFFTConfiguration settings)
+{
+    refusal = CUDA_SUCCESS;
+    TRY(transform_plan_compile(plan, settings));
+    if (!refusal) return WF_OK;
+    deleteVkFFT(&plan->app);
+    return cuda_fail(refusal, "planning transforms of length %lld", (long long)plan->shape.length);
+}
+
 wf_status cuda_transform_get(CudaDevice *device, const Transform *shape, TransformPlan **out)
 {
-    VkFFTConfiguration settings = {
-        .device = &device->id, .stream = &device->stream, .num_streams = 1};
-    return transform_plan_get(&device->transforms, shape, &device->base, settings, run, out);
+    TransformMaker maker = {
+        .device = &device->base,
+        .files = &device->files,
+        .settings = {.device = &device->id, .stream = &device->stream, .num_streams = 1},
+        .compile = compile,
+        .run = run,
+    };
+    return transform_plan_get(&device->transforms, shape, &maker, out);
 }
 
 void cuda_transforms_free(CudaDevice *device)

@@ -18,22 +18,6 @@ typedef struct CudaProgram {
     CUgraphExec replay;
 } CudaProgram;
 
-static wf_status kernel_function(CudaDevice *device, KernelId id, CUfunction *out)
-{
-    const GpuKernel *kernel = &gpu_kernels[id];
-    CUresult error;
-    if (!device->modules[id]) {
-        char *code;
-        size_t size;
-        TRY(cuda_compile(kernel, device->major, device->minor, &code, &size));
-        error = cuModuleLoadDataEx(&device->modules[id], code, 0, NULL, NULL);
-        free(code);
-        if (error) return cuda_fail(error, "loading kernel %s", kernel->name);
-    }
-    error = cuModuleGetFunction(out, device->modules[id], kernel->name);
-    return error ? cuda_fail(error, "finding kernel %s", kernel->name) : WF_OK;
-}
-
 static CUdeviceptr address(const Plan *plan, Place place)
 {
     if (!place.size) return 0;
@@ -49,7 +33,7 @@ static wf_status record_step(CudaDevice *device, const Plan *plan, const GpuStep
     }
     for (int b = 0; b < gpu_kernels[from->dispatch.kernel].n_buffers; b++)
         step->buffers[b] = address(plan, from->dispatch.buffers[b]);
-    return kernel_function(device, from->dispatch.kernel, &step->function);
+    return cuda_kernel_get(device, from->dispatch.kernel, &step->function);
 }
 
 wf_status cuda_program_create(Device *device, const Plan *plan, Program **out)

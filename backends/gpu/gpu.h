@@ -50,6 +50,10 @@ extern const GpuKernel gpu_kernels[KERNEL_COUNT];
  * kernels after it. CUDA compiles with --fmad=false. */
 extern const char *const gpu_prelude;
 
+/* Under which what a driver made of a kernel is kept in files: it says the whole source. Returns
+ * `name`. */
+const char *gpu_kernel_file(const GpuKernel *kernel, char name[96]);
+
 typedef struct Dispatch {
     KernelId kernel;
     Place buffers[GPU_MAX_BUFFERS]; /* gpu_kernels[kernel].n_buffers of them */

@@ -1,6 +1,10 @@
 /* The table of kernels, from the entry lines and sources that the build made of shaders/. */
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/scalars.h"
+
+#include <stdio.h>
+#include <string.h>
 
 const char *const gpu_prelude =
 #include "shaders/prelude.text"
@@ -50,3 +54,12 @@ const GpuKernel gpu_kernels[KERNEL_COUNT] = {
                            GPU_MAX_ARGUMENT_BYTES,                                                 \
                    "arguments of " #entry " exceed what every device takes");
 #include "shaders/kernels.inc"
+#undef KERNEL_ENTRY
+
+const char *gpu_kernel_file(const GpuKernel *kernel, char name[96])
+{
+    uint64_t hash = gpu_hash(GPU_HASH_START, gpu_prelude, strlen(gpu_prelude));
+    hash = gpu_hash(hash, kernel->source, strlen(kernel->source));
+    snprintf(name, 96, "kernel %.60s %016llx", kernel->name, (unsigned long long)hash);
+    return name;
+}

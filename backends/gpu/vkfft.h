@@ -6,12 +6,14 @@
 #ifndef BACKENDS_GPU_VKFFT_H
 #define BACKENDS_GPU_VKFFT_H
 
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define printf(...) ((void)0)
 #include <vkFFT.h>
@@ -26,6 +28,15 @@ typedef struct TransformPlan {
 
 /* Enqueues a plan's transform of `data` in place. */
 typedef wf_status (*TransformRun)(TransformPlan *plan, Buffer *data, Buffer *scratch);
+
+/* What a device's plans are made with. */
+typedef struct TransformMaker {
+    Device *device;
+    const GpuCache *files;
+    VkFFTConfiguration settings; /* name the device; what they say must live as long as a plan */
+    wf_status (*compile)(TransformPlan *plan, VkFFTConfiguration settings);
+    TransformRun run;
+} TransformMaker;
 
 static inline TransformPlan *transform_plan_find(TransformPlan *list, const Transform *shape)
 {
@@ -95,24 +106,98 @@ done:
     return status;
 }
 
-/* The list's plan for this shape, compiled and checked when first asked for. */
+/* ---- what was compiled, kept in files ---- */
+
+/* Of the settings in transform_plan_compile(): another number where they change. */
+enum { TRANSFORM_FORM = 1 };
+
+/* Under which what was compiled for this shape is kept; returns `name`. */
+static inline const char *transform_name(const Transform *shape, char name[96])
+{
+    snprintf(name, 96, "VkFFT %d form %d, %s, %lld of length %lld", VkFFTGetVersion(),
+             (int)TRANSFORM_FORM, shape->inverse ? "inverse" : "forward", (long long)shape->rows,
+             (long long)shape->length);
+    return name;
+}
+
+/* VkFFT trusts the sizes inside of what it saved: a head of five numbers, the whole size first,
+ * then for each kernel its size and its code. `is_code`, which may be NULL, looks at a kernel's. */
+static inline bool transform_saved_whole(const char *data, size_t size,
+                                         bool (*is_code)(const char *code, size_t size))
+{
+    enum { HEAD = 5 * sizeof(pfUINT) };
+    pfUINT whole, code;
+    if (size <= HEAD) return false;
+    memcpy(&whole, data, sizeof whole);
+    if (whole != size) return false;
+    for (size_t at = HEAD; at < size; at += (size_t)code) {
+        if (size - at < sizeof code) return false;
+        memcpy(&code, data + at, sizeof code);
+        at += sizeof code;
+        if (code == 0 || code > size - at) return false;
+        if (is_code && !is_code(data + at, (size_t)code)) return false;
+    }
+    return true;
+}
+
+/* Compiles, or loads what the settings name, and checks; on failure nothing is left. */
+static inline wf_status transform_plan_try(TransformPlan *plan, const TransformMaker *maker,
+                                           VkFFTConfiguration settings)
+{
+    wf_status status = maker->compile(plan, settings);
+    if (!status) {
+        status = transform_plan_check(plan, maker->device, maker->run);
+        if (status) deleteVkFFT(&plan->app);
+    }
+    if (status) *plan = (TransformPlan){.shape = plan->shape};
+    return status;
+}
+
+/* From an earlier run. What the driver does not take back, or computes wrongly, is forgotten. */
+static inline bool transform_plan_load(TransformPlan *plan, const TransformMaker *maker)
+{
+    char name[96];
+    void *saved = NULL;
+    size_t size = 0;
+    if (!gpu_cache_load(maker->files, transform_name(&plan->shape, name), &saved, &size))
+        return false;
+    VkFFTConfiguration settings = maker->settings;
+    settings.loadApplicationFromString = 1;
+    settings.loadApplicationString = saved;
+    bool loaded = transform_saved_whole(saved, size, NULL) &&
+                  transform_plan_try(plan, maker, settings) == WF_OK;
+    if (!loaded) gpu_cache_forget(maker->files, name);
+    free(saved);
+    return loaded;
+}
+
+static inline wf_status transform_plan_learn(TransformPlan *plan, const TransformMaker *maker)
+{
+    char name[96];
+    VkFFTConfiguration settings = maker->settings;
+    settings.saveApplicationToString = maker->files->folder != NULL;
+    TRY(transform_plan_try(plan, maker, settings));
+    if (settings.saveApplicationToString)
+        gpu_cache_store(maker->files, transform_name(&plan->shape, name),
+                        plan->app.saveApplicationString, (size_t)plan->app.applicationStringSize);
+    return WF_OK;
+}
+
+/* The list's plan for this shape, made and checked when first asked for. */
 static inline wf_status transform_plan_get(TransformPlan **list, const Transform *shape,
-                                           Device *device, VkFFTConfiguration settings,
-                                           TransformRun run, TransformPlan **out)
+                                           const TransformMaker *maker, TransformPlan **out)
 {
     *out = transform_plan_find(*list, shape);
     if (*out) return WF_OK;
     TransformPlan *plan = calloc(1, sizeof *plan);
     if (!plan) return fail(WF_ERROR_MEMORY, "out of memory for a transform's plan");
     plan->shape = *shape;
-    wf_status status = transform_plan_compile(plan, settings);
-    if (!status) {
-        status = transform_plan_check(plan, device, run);
-        if (status) deleteVkFFT(&plan->app);
-    }
-    if (status) {
-        free(plan);
-        return status;
+    if (!transform_plan_load(plan, maker)) {
+        wf_status status = transform_plan_learn(plan, maker);
+        if (status) {
+            free(plan);
+            return status;
+        }
     }
     plan->next = *list;
     *list = *out = plan;

@@ -103,13 +103,15 @@ enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
 /* OpenCL 1.2 reads and writes halves in memory everywhere; the rest is extensions. */
 static void describe_computing(cl_device_id device, DeviceInfo *info)
 {
-    cl_uint warp = PROPERTY(cl_uint, device, WARP_SIZE_NV);
-    info->subgroup = (int)(warp ? warp : PROPERTY(cl_uint, device, WAVEFRONT_WIDTH_AMD));
     info->half_storage = true;
     size_t size = 0;
     if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, 0, NULL, &size)) return;
     char *extensions = calloc(size + 1, 1);
     if (extensions && !clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, size, extensions, NULL)) {
+        if (strstr(extensions, "cl_nv_device_attribute_query"))
+            info->subgroup = (int)PROPERTY(cl_uint, device, WARP_SIZE_NV);
+        if (strstr(extensions, "cl_amd_device_attribute_query"))
+            info->subgroup = (int)PROPERTY(cl_uint, device, WAVEFRONT_WIDTH_AMD);
         info->half_arithmetic = strstr(extensions, "cl_khr_fp16") != NULL;
         info->matrix = strstr(extensions, "cl_intel_subgroup_matrix_multiply_accumulate") != NULL;
     }
@@ -191,6 +193,7 @@ static void opencl_close(Device *base)
         if (device->programs[k]) clReleaseProgram(device->programs[k]);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
+    gpu_cache_close(&device->files);
     free(device);
 }
 
@@ -206,6 +209,30 @@ static wf_status check_groups(const OpenclDevice *device)
     return WF_OK;
 }
 
+/* PoCL keeps what it compiled, and to hand out a binary compiles every form of a kernel: the check
+ * of the field's kernels then takes twice the processor time on a first start. */
+static bool keeps_its_own(const DeviceInfo *info)
+{
+    static const char pocl[] = "Portable Computing Language";
+    return !strncmp(info->driver, pocl, sizeof pocl - 1);
+}
+
+/* What is kept depends on all that says which compiler compiles for which device. */
+static void open_files(OpenclDevice *device)
+{
+    char depends[1024], platform[256] = "", version[256], build[256];
+    const DeviceInfo *info = &device->base.info;
+    if (keeps_its_own(info)) return;
+    clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform, platform, NULL);
+    platform[sizeof platform - 1] = 0;
+    property_text(device->id, CL_DEVICE_VERSION, version, sizeof version);
+    property_text(device->id, CL_DEVICE_OPENCL_C_VERSION, build, sizeof build);
+    snprintf(depends, sizeof depends, "opencl %s, %08x %s, %s, %s, %s, %u bits, %s", info->name,
+             PROPERTY(cl_uint, device->id, CL_DEVICE_VENDOR_ID), info->driver, platform, version,
+             build, PROPERTY(cl_uint, device->id, CL_DEVICE_ADDRESS_BITS), OPENCL_OPTIONS);
+    gpu_cache_open(&device->files, depends, strlen(depends));
+}
+
 static wf_status device_start(OpenclDevice *device, const Found *found)
 {
     device->platform = found->platform;
@@ -215,6 +242,7 @@ static wf_status device_start(OpenclDevice *device, const Found *found)
     device->gpu = lowering_limits(device->id, &device->base.limits);
     gpu_tuning_load(&device->gpu.tuning, backend_opencl.name, &device->base.info);
     TRY(check_groups(device));
+    open_files(device);
 
     cl_int error;
     device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &error);

@@ -37,9 +37,16 @@ wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, Tra
                     "%s: no transforms of length %lld in software: choose a field_size that is a "
                     "power of two",
                     device->base.info.name, (long long)shape->length);
-    VkFFTConfiguration settings = {
-        .platform = &device->platform, .device = &device->id, .context = &device->context};
-    return transform_plan_get(&device->transforms, shape, &device->base, settings, run, out);
+    TransformMaker maker = {
+        .device = &device->base,
+        .files = &device->files,
+        .settings = {.platform = &device->platform,
+                     .device = &device->id,
+                     .context = &device->context},
+        .compile = transform_plan_compile,
+        .run = run,
+    };
+    return transform_plan_get(&device->transforms, shape, &maker, out);
 }
 
 void opencl_transforms_free(OpenclDevice *device)

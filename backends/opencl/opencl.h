@@ -2,6 +2,7 @@
 #ifndef BACKENDS_OPENCL_OPENCL_H
 #define BACKENDS_OPENCL_OPENCL_H
 
+#include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/staging.h"
 #include "backends/opencl/loader.h"
@@ -21,7 +22,8 @@ typedef struct OpenclDevice {
     cl_context context;
     cl_command_queue queue; /* in order: commands need no barriers */
     GpuLimits gpu;
-    cl_program programs[KERNEL_COUNT]; /* built when first needed */
+    GpuCache files;                    /* what is kept between runs of the program */
+    cl_program programs[KERNEL_COUNT]; /* built, or taken from a file, when first needed */
     TransformPlan *transforms;         /* list of those made so far */
     OpenclPinned ring;
     cl_event marks[STAGING_PIECES]; /* behind the last use of each; NULL: none */
@@ -48,6 +50,9 @@ wf_status opencl_fail(cl_int error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 extern const Backend backend_opencl;
 
+/* Of the compiler, for kernels. */
+#define OPENCL_OPTIONS "-cl-std=CL1.2"
+
 /* buffer.c */
 wf_status opencl_buffer_create(Device *device, int64_t size, Buffer **out);
 void opencl_buffer_destroy(Buffer *buffer);
@@ -62,6 +67,9 @@ wf_status opencl_readback_create(Device *device, int64_t size, Readback **out);
 void opencl_readback_destroy(Readback *readback);
 wf_status opencl_readback_begin(Readback *readback, Buffer *buffer, int64_t offset);
 wf_status opencl_readback_end(Readback *readback, void *data);
+
+/* compile.c: a kernel object for each use, since it holds its arguments. */
+wf_status opencl_kernel_create(OpenclDevice *device, KernelId id, cl_kernel *out);
 
 /* program.c */
 wf_status opencl_program_create(Device *device, const Plan *plan, Program **out);

@@ -17,41 +17,6 @@ typedef struct OpenclProgram {
     Step *steps; /* one for each of list */
 } OpenclProgram;
 
-/* The first lines of the compiler's complaint. */
-static wf_status build_failure(const OpenclDevice *device, cl_program program, const char *name,
-                               cl_int error)
-{
-    enum { FIRST = 1024 };
-    size_t size = 0;
-    clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
-    char *log = calloc(size + 1, 1);
-    if (log) clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-    wf_status status =
-        fail(WF_ERROR_DEVICE, "OpenCL: %s does not compile kernel %s (error %d): %.*s",
-             device->base.info.name, name, (int)error, FIRST, log ? log : "");
-    free(log);
-    return status;
-}
-
-static wf_status kernel_program(OpenclDevice *device, KernelId id, cl_program *out)
-{
-    if (!device->programs[id]) {
-        const char *sources[] = {gpu_prelude, gpu_kernels[id].source};
-        cl_int error;
-        cl_program program = clCreateProgramWithSource(device->context, 2, sources, NULL, &error);
-        if (error) return opencl_fail(error, "making kernel %s", gpu_kernels[id].name);
-        error = clBuildProgram(program, 1, &device->id, "-cl-std=CL1.2", NULL, NULL);
-        if (error) {
-            wf_status status = build_failure(device, program, gpu_kernels[id].name, error);
-            clReleaseProgram(program);
-            return status;
-        }
-        device->programs[id] = program;
-    }
-    *out = device->programs[id];
-    return WF_OK;
-}
-
 /* A buffer is two arguments: the whole slab and the element where the place starts. */
 static cl_int set_arguments(cl_kernel kernel, const Plan *plan, const Dispatch *dispatch)
 {
@@ -90,11 +55,8 @@ static wf_status record_dispatch(OpenclDevice *device, const Plan *plan, const D
 {
     const GpuKernel *known = &gpu_kernels[dispatch->kernel];
     TRY(check_reach(dispatch));
-    cl_program program = NULL;
-    TRY(kernel_program(device, dispatch->kernel, &program));
-    cl_int error;
-    step->kernel = clCreateKernel(program, known->name, &error);
-    if (!error) error = set_arguments(step->kernel, plan, dispatch);
+    TRY(opencl_kernel_create(device, dispatch->kernel, &step->kernel));
+    cl_int error = set_arguments(step->kernel, plan, dispatch);
     if (error) return opencl_fail(error, "recording kernel %s", known->name);
     for (int axis = 0; axis < 3; axis++) {
         step->local[axis] = axis == 0 ? known->threads : 1;

@@ -88,15 +88,9 @@ static wf_status run(TransformPlan *plan, Buffer *data, Buffer *scratch)
 
 /* ---- what was compiled, in memory and in files ---- */
 
-/* Of the settings in transform_plan_compile(): another number where they change. */
-enum { FORM = 1 };
-
 const char *vulkan_transform_name(const Transform *shape, char name[96])
 {
-    snprintf(name, 96, "VkFFT %d form %d, %s, %lld of length %lld", VkFFTGetVersion(), (int)FORM,
-             shape->inverse ? "inverse" : "forward", (long long)shape->rows,
-             (long long)shape->length);
-    return name;
+    return transform_name(shape, name);
 }
 
 /* Takes over `compiled`. */
@@ -119,27 +113,10 @@ static KnownTransform *find_known(const VulkanDevice *device, const Transform *s
     return NULL;
 }
 
-/* VkFFT trusts the sizes inside: a head of five numbers, the whole size first, then for each kernel
- * its size and its SPIR-V. */
-static bool is_compiled(const char *data, size_t size)
+static bool is_spirv(const char *code, size_t size)
 {
-    enum { HEAD = 5 * sizeof(pfUINT), SPIRV_MAGIC = 0x07230203 };
-    pfUINT whole;
-    if (size <= HEAD) return false;
-    memcpy(&whole, data, sizeof whole);
-    if (whole != size) return false;
-    size_t at = HEAD;
-    while (at < size) {
-        pfUINT code;
-        uint32_t first;
-        if (size - at < sizeof code + sizeof first) return false;
-        memcpy(&code, data + at, sizeof code);
-        at += sizeof code;
-        memcpy(&first, data + at, sizeof first);
-        if (first != SPIRV_MAGIC || code % 4 || code > size - at) return false;
-        at += (size_t)code;
-    }
-    return true;
+    static const uint32_t magic = 0x07230203;
+    return size > sizeof magic && size % 4 == 0 && !memcmp(code, &magic, sizeof magic);
 }
 
 /* From an earlier run, which checked it. NULL: there is none. */
@@ -150,7 +127,7 @@ static KnownTransform *find_kept(VulkanDevice *device, const Transform *shape)
     size_t size = 0;
     if (!gpu_cache_load(&device->files, vulkan_transform_name(shape, name), &compiled, &size))
         return NULL;
-    if (!is_compiled(compiled, size)) {
+    if (!transform_saved_whole(compiled, size, is_spirv)) {
         free(compiled);
         return NULL;
     }

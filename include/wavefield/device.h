@@ -2,8 +2,9 @@
  *
  * A device is named "cpu", "vulkan:1", "vulkan" (of that backend's devices a discrete GPU, else an
  * integrated one, else the first), or "auto" (a discrete GPU, else an integrated one, else the CPU;
- * software GPU drivers, and backends that have not run on a device yet, only when named). The
- * choice depends on the devices present and on nothing else. A device and everything made on it are
+ * of a kind CUDA's before Vulkan's before OpenCL's; software GPU drivers, and backends that have
+ * not run on a device yet, only when named). The choice depends on the devices present and on
+ * nothing else. A device and everything made on it are
  * used from one thread at a time; different devices may be used from different threads. */
 #ifndef WAVEFIELD_DEVICE_H
 #define WAVEFIELD_DEVICE_H
@@ -31,8 +32,8 @@ typedef struct wf_device_info {
     char name[128];   /* the product's name */
     char driver[128]; /* its driver and version */
     wf_device_kind kind;
-    int64_t memory;     /* bytes; 0: unknown */
-    const char *reason; /* why "auto" chose it, a constant text; "" when listed or named */
+    int64_t memory;   /* bytes; 0: unknown */
+    char reason[512]; /* why "auto" chose it, and what it passed over; "" when listed or named */
     /* Of a GPU, as its driver has it; 0 and false where it does not say. */
     int subgroup_size;    /* threads that run in step: a warp, a wave */
     bool half_storage;    /* 16-bit floats in memory */

@@ -26,14 +26,11 @@ static const char *kind_name(wf_device_kind kind)
     return "";
 }
 
-static wf_status chosen_id(char *id, size_t size, const char **reason)
+static wf_status describe_auto(wf_device_info *info)
 {
     wf_device *device;
-    wf_device_info info;
     TRY(wf_device_open("auto", &device));
-    wf_device_describe(device, &info);
-    snprintf(id, size, "%s", info.id);
-    *reason = info.reason;
+    wf_device_describe(device, info);
     wf_device_close(device);
     return WF_OK;
 }
@@ -84,13 +81,13 @@ static json_t *device_json(const wf_device_info *info)
                      info->tuned, "tuning_damaged", info->tuning_damaged);
 }
 
-static wf_status write_json(const char *path, const Devices *found, const char *id,
-                            const char *reason)
+static wf_status write_json(const char *path, const Devices *found, const wf_device_info *chosen)
 {
     json_t *devices = json_array();
     for (int i = 0; i < found->count; i++)
         json_array_append_new(devices, device_json(&found->infos[i]));
-    json_t *root = json_pack("{s:s, s:s, s:o}", "auto", id, "reason", reason, "devices", devices);
+    json_t *root = json_pack("{s:s, s:s, s:o}", "auto", chosen->id, "reason", chosen->reason,
+                             "devices", devices);
     return json_write(path, root);
 }
 
@@ -99,11 +96,10 @@ static wf_status list_devices(const char *json)
     Devices found;
     TRY(find_devices(&found));
     for (int i = 0; i < found.count; i++) print_device(&found.infos[i]);
-    char id[32];
-    const char *reason;
-    TRY(chosen_id(id, sizeof id, &reason));
-    printf("\nauto is %s: %s\n", id, reason);
-    return json ? write_json(json, &found, id, reason) : WF_OK;
+    wf_device_info chosen;
+    TRY(describe_auto(&chosen));
+    printf("\nauto is %s: %s\n", chosen.id, chosen.reason);
+    return json ? write_json(json, &found, &chosen) : WF_OK;
 }
 
 static wf_status list_names(void)
