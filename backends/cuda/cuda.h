@@ -6,6 +6,7 @@
 #include "backends/gpu/gpu.h"
 
 typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
+typedef struct CudaProduct CudaProduct;     /* product.c */
 
 typedef struct CudaDevice {
     Device base;
@@ -14,8 +15,10 @@ typedef struct CudaDevice {
     CUstream stream;   /* everything runs on it, in order: commands need no barriers */
     int major, minor;  /* compute capability */
     GpuLimits gpu;
-    CUmodule modules[KERNEL_COUNT]; /* compiled when first needed */
-    TransformPlan *transforms;      /* list of those made so far */
+    CUmodule modules[KERNEL_COUNT];   /* compiled when first needed */
+    TransformPlan *transforms;        /* list of those made so far */
+    struct cublasLtContext *cublaslt; /* NULL: our own products */
+    GpuLibrary library;
 } CudaDevice;
 
 typedef struct CudaBuffer {
@@ -58,6 +61,17 @@ const CommandList *cuda_program_commands(const Program *program);
 /* compile.c: a kernel's machine code for a compute capability, *size bytes that the caller frees.
  */
 wf_status cuda_compile(const GpuKernel *kernel, int major, int minor, char **code, size_t *size);
+
+/* product.c: who computes products goes into info->products; of an open device, the library into
+ * what lowering goes by. */
+void cuda_products_describe(DeviceInfo *info);
+void cuda_products_open(CudaDevice *device);
+void cuda_products_close(CudaDevice *device);
+/* A program's product; `from` must be the one it was made from. */
+wf_status cuda_product_create(CudaDevice *device, const Plan *plan, const GpuProduct *from,
+                              CudaProduct **out);
+void cuda_product_destroy(CudaProduct *product);
+wf_status cuda_product_run(CudaDevice *device, const CudaProduct *product, const GpuProduct *from);
 
 /* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
 wf_status cuda_transform_get(CudaDevice *device, const Transform *shape, TransformPlan **out);
