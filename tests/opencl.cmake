@@ -19,6 +19,9 @@ if(TARGET wf_opencl)
   endforeach()
   # Whole trainings take rusticl minutes of compiling; check_rusticl runs whole models there.
   wf_opencl_test(gpu_ops_rusticl rusticl.icd mesa-opencl-icd test_gpu_ops opencl)
+  if(CLBLAST_INCLUDE_DIR)
+    wf_opencl_test(opencl_products_pocl pocl.icd pocl-opencl-icd test_opencl_products)
+  endif()
   wf_opencl_test(gpu_tuning_pocl pocl.icd pocl-opencl-icd test_gpu_tuning opencl)
 
   wf_test_program(test_opencl_device)

@@ -4,10 +4,10 @@
  */
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/cuda.h"
-#include "base/rng.h"
 #include "check/check.h"
 #include "tests/cublaslt_fake.h"
 #include "tests/cuda_fake.h"
+#include "tests/product_forms.h"
 #include "tests/scratch.h"
 #include "tests/support.h"
 
@@ -77,61 +77,6 @@ static void every_case_is_right(void **state)
     close_fake(device);
 }
 
-static int64_t below(Rng *rng, int64_t bound)
-{
-    return (int64_t)rng_below(rng, (uint64_t)bound);
-}
-
-/* Gaps between rows and between items, or one item for all. */
-static int64_t some_stride(Rng *rng, int64_t rows, int64_t ld)
-{
-    return below(rng, 3) ? rows * ld + below(rng, 2) * below(rng, 9) : 0;
-}
-
-static ProductParams some_product(Rng *rng)
-{
-    ProductParams p = product_packed(1 + below(rng, 20), 1 + below(rng, 20), 1 + below(rng, 30),
-                                     below(rng, 2), below(rng, 2));
-    p.batch = below(rng, 2) ? 1 : 2 + below(rng, 4);
-    p.sum_batch = below(rng, 2);
-    int64_t gaps = below(rng, 2);
-    p.ld_a += gaps * below(rng, 5);
-    p.ld_b += gaps * below(rng, 5);
-    p.ld_c += gaps * below(rng, 5);
-    p.stride_a = some_stride(rng, p.trans_a ? p.inner : p.rows, p.ld_a);
-    p.stride_b = some_stride(rng, p.trans_b ? p.cols : p.inner, p.ld_b);
-    p.stride_c = p.rows * p.ld_c + gaps * below(rng, 9);
-    p.stride_bias = below(rng, 2) * p.cols;
-    return p;
-}
-
-/* Of an operand: what its last item reaches. */
-static int64_t extent(int64_t batch, int64_t stride, int64_t rows, int64_t ld)
-{
-    return (batch - 1) * stride + rows * ld;
-}
-
-static Operand reals(int64_t n, double *values)
-{
-    return (Operand){.dtype = DTYPE_REAL, .shape = SHAPE(n), .value = values};
-}
-
-static OneOp some_op(Rng *rng, uint64_t seed)
-{
-    ProductParams p = some_product(rng);
-    int64_t a = extent(p.batch, p.stride_a, p.trans_a ? p.inner : p.rows, p.ld_a);
-    int64_t b = extent(p.batch, p.stride_b, p.trans_b ? p.cols : p.inner, p.ld_b);
-    int64_t c = extent(p.sum_batch ? 1 : p.batch, p.stride_c, p.rows, p.ld_c);
-    OneOp op = {.op = OP_PRODUCT, .n_in = 3, .n_out = 1, .params = {.product = p}};
-    op.in[0] = reals(a, test_normal(seed, a, 1));
-    op.in[1] = reals(b, test_normal(seed + 1, b, 1));
-    op.in[2] = reals(p.batch * p.cols, test_normal(seed + 2, p.batch * p.cols, 1));
-    op.in[2].absent = below(rng, 2);
-    op.out[0] = reals(c, test_normal(seed + 3, c, 1));
-    op.accumulate = (uint32_t)below(rng, 2);
-    return op;
-}
-
 static void some_forms_are_right(void **state)
 {
     (void)state;
@@ -139,20 +84,12 @@ static void some_forms_are_right(void **state)
     Device *device = open_fake();
     force(device, TILE_LIBRARY);
     for (uint64_t i = 0; i < 300; i++) {
-        OneOp op = some_op(&rng, 10 * i);
-        const ProductParams *p = &op.params.product;
+        OneOp op = product_form(&rng, 10 * i);
         int before = fake_cublaslt.launched;
         const double *got = test_run(device, &op).out[0];
         const double *expected = test_run(test_device(true), &op).out[0];
-        int64_t n = operand_elements(&op.out[0]);
         assert_true(fake_cublaslt.launched > before);
-        Closeness closeness = test_closeness(got, expected, n, p->inner * p->batch + 2, false);
-        if (!(closeness.error <= closeness.bound))
-            fail_msg("%lldx%lldx%lld of %lld, transposed %d %d, sum %d, bias %d, accumulate %d: "
-                     "error %g",
-                     (long long)p->rows, (long long)p->cols, (long long)p->inner,
-                     (long long)p->batch, p->trans_a, p->trans_b, p->sum_batch, !op.in[2].absent,
-                     (int)op.accumulate, closeness.error);
+        product_close(&op, got, expected);
         test_release(NULL);
     }
     close_fake(device);
@@ -171,8 +108,8 @@ static Steps lower(Device *device, const ProductParams *p, DType storage, bool b
     graph->storage = storage;
     const DType types[] = {storage, storage, DTYPE_REAL, to_real ? DTYPE_REAL : storage};
     const Shape shapes[] = {
-        SHAPE(extent(p->batch, p->stride_a, p->trans_a ? p->inner : p->rows, p->ld_a)),
-        SHAPE(extent(p->batch, p->stride_b, p->trans_b ? p->cols : p->inner, p->ld_b)),
+        SHAPE(product_extent(p->batch, p->stride_a, p->trans_a ? p->inner : p->rows, p->ld_a)),
+        SHAPE(product_extent(p->batch, p->stride_b, p->trans_b ? p->cols : p->inner, p->ld_b)),
         SHAPE(p->batch * p->cols), SHAPE(p->batch * p->rows * p->ld_c)};
     TensorId ids[4];
     for (int i = 0; i < 4; i++)

@@ -151,7 +151,7 @@ static wf_status cuda_open(int index, Device **out)
     }
     device->base.limits.total = device->base.info.memory;
     cuda_products_open(device);
-    if (device->gpu.library) gpu_library_is_right(device->gpu.library); /* says so in its info */
+    gpu_library_prepare(&device->gpu);
     *out = &device->base;
     return WF_OK;
 }

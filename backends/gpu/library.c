@@ -266,11 +266,21 @@ bool gpu_library_is_right(GpuLibrary *library)
         library->state = GPU_LIBRARY_IN_CHECK;
         find_out(library, why, sizeof why);
         library->state = why[0] ? GPU_LIBRARY_WRONG : GPU_LIBRARY_RIGHT;
+        info->library_wrong = why[0] != 0;
         if (why[0])
             snprintf(info->products, sizeof info->products, "own kernels: %s: %s", library->name,
                      why);
     }
     return library->state != GPU_LIBRARY_WRONG;
+}
+
+void gpu_library_prepare(const GpuLimits *limits)
+{
+    if (!limits->library) return;
+    bool wanted = limits->library->preferred;
+    for (int i = 0; i < limits->tuning.count; i++)
+        wanted = wanted || limits->tuning.products[i].choice.tile == TILE_LIBRARY;
+    if (wanted) gpu_library_is_right(limits->library);
 }
 
 GpuProductsBy gpu_products_by(void)

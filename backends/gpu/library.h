@@ -44,6 +44,10 @@ struct GpuLibrary {
  * Sets info.products of the device; on a failure that says why. */
 bool gpu_library_is_right(GpuLibrary *library);
 
+/* The same when a device is opened, where rules or its tuning may ask for the library: whoever
+ * opens it can then say what is wrong. */
+void gpu_library_prepare(const struct GpuLimits *limits);
+
 /* What WAVEFIELD_PRODUCTS says: "own" leaves libraries out, "library" prefers them on every device.
  * Anything else, or nothing: as the device is best served. */
 typedef enum GpuProductsBy {
