@@ -318,6 +318,11 @@ static void the_outcome_is_kept(void **state)
 
         Device *device = open_fake(); /* nothing is wrong any more, and nothing is asked */
         assert_int_equal(fake_cublaslt.launched, 0);
+        DeviceInfo info; /* of the device that nobody opened */
+        int count;
+        test_ok(backend_cuda.list(&info, 1, &count));
+        assert_int_equal(info.library_wrong, fault);
+        assert_string_equal(info.products, device->info.products);
         ProductParams p = product_packed(256, 128, 64, false, true);
         EXPECT_STEPS(lower(device, &p, DTYPE_REAL, true, true), !fault, 0, fault);
         close_fake(device);

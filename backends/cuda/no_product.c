@@ -1,11 +1,9 @@
 /* In place of product.c and cublaslt.c where the toolkit has no cublasLt.h. */
 #include "backends/cuda/cuda.h"
 
-#include <stdio.h>
-
 void cuda_products_describe(DeviceInfo *info)
 {
-    snprintf(info->products, sizeof info->products, "own kernels: built without cuBLASLt");
+    gpu_library_describe(info, backend_cuda.name, "built without cuBLASLt", NULL, false);
 }
 
 void cuda_products_open(CudaDevice *device)

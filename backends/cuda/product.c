@@ -255,24 +255,22 @@ wf_status cuda_product_run(CudaDevice *device, const CudaProduct *product, const
 
 /* ---- the library ---- */
 
-static void describe_library(char *text, size_t size)
+static const char *name_of_library(char *text, size_t size)
 {
     int major = 0, minor = 0, patch = 0;
     cublasLtGetProperty(MAJOR_VERSION, &major);
     cublasLtGetProperty(MINOR_VERSION, &minor);
     cublasLtGetProperty(PATCH_LEVEL, &patch);
     snprintf(text, size, "cuBLASLt %d.%d.%d", major, minor, patch);
+    return text;
 }
 
 void cuda_products_describe(DeviceInfo *info)
 {
+    char name[64];
     const char *absent = cublaslt_load();
-    if (gpu_products_by() == PRODUCTS_BY_OWN)
-        snprintf(info->products, sizeof info->products, "own kernels: WAVEFIELD_PRODUCTS is own");
-    else if (absent)
-        snprintf(info->products, sizeof info->products, "own kernels: %s", absent);
-    else
-        describe_library(info->products, sizeof info->products);
+    gpu_library_describe(info, backend_cuda.name, absent,
+                         absent ? NULL : name_of_library(name, sizeof name), true);
 }
 
 void cuda_products_open(CudaDevice *device)
@@ -282,7 +280,7 @@ void cuda_products_open(CudaDevice *device)
     if (gpu_products_by() == PRODUCTS_BY_OWN || cublaslt_load()) return;
     *library = (GpuLibrary){
         .preferred = true, .device = &device->base, .takes = takes, .workspace = workspace};
-    describe_library(library->name, sizeof library->name);
+    name_of_library(library->name, sizeof library->name);
     cublasStatus_t error = cublasLtCreate(&device->cublaslt);
     if (error) {
         device->cublaslt = NULL;

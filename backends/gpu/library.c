@@ -16,7 +16,7 @@ enum { ROWS = 67, COLS = 70, INNER = 129, GAP = 3, FORMAT = 1 };
 typedef struct Known {
     const char *what;
     int64_t batch;
-    bool trans_a, trans_b, sum_batch, bias, accumulate, to_real, gaps;
+    bool trans_a, trans_b, sum_batch, bias, accumulate, to_real, gaps, shared;
 } Known;
 
 static const Known known[] = {
@@ -24,6 +24,7 @@ static const Known known[] = {
     {"its input's gradient", .batch = 1},
     {"its weight's gradient", 1, .trans_a = true, .accumulate = true, .to_real = true},
     {"a batch of products", 3, .trans_b = true, .bias = true, .gaps = true},
+    {"products of one operand", 3, .trans_b = true, .bias = true, .shared = true},
     {"a sum of products", 3, .sum_batch = true, .accumulate = true, .gaps = true},
     {"a product of transposes", 1, .trans_a = true, .trans_b = true},
 };
@@ -37,7 +38,7 @@ static ProductParams params_of(const Known *this)
     p.ld_a += gap;
     p.ld_b += gap;
     p.ld_c += gap;
-    p.stride_a = (this->trans_a ? INNER : ROWS) * p.ld_a;
+    p.stride_a = this->shared ? 0 : (this->trans_a ? INNER : ROWS) * p.ld_a;
     p.stride_b = (this->trans_b ? COLS : INNER) * p.ld_b;
     p.stride_c = ROWS * p.ld_c;
     p.stride_bias = COLS;
@@ -97,9 +98,10 @@ static wf_status numbers_create(const Known *this, const ProductParams *p, DType
                                 Numbers *n)
 {
     int64_t results = p->sum_batch ? 1 : p->batch;
-    *n = (Numbers){.count = {p->batch * p->stride_a, p->batch * p->stride_b,
-                             results * p->stride_bias, results * p->stride_c},
-                   .dtype = {storage, storage, DTYPE_REAL, this->to_real ? DTYPE_REAL : storage}};
+    *n = (Numbers){
+        .count = {(this->trans_a ? p->inner : p->rows) * p->ld_a + (p->batch - 1) * p->stride_a,
+                  p->batch * p->stride_b, results * p->stride_bias, results * p->stride_c},
+        .dtype = {storage, storage, DTYPE_REAL, this->to_real ? DTYPE_REAL : storage}};
     bool failed = false;
     for (int i = 0; i < 4; i++) {
         n->values[i] = calloc((size_t)n->count[i], sizeof(double));
@@ -220,56 +222,64 @@ static wf_status check_all(GpuLibrary *library, char *why, size_t size)
 
 static const char file_name[] = "library";
 
-static void open_files(GpuCache *files, const GpuLibrary *library)
+static void open_files(GpuCache *files, const DeviceInfo *info, const char *backend,
+                       const char *library)
 {
-    const Device *device = library->device;
     char depends[512];
-    snprintf(depends, sizeof depends, "library %d, %s, %s, %s, %s", FORMAT, device->backend->name,
-             device->info.name, device->info.driver, library->name);
+    snprintf(depends, sizeof depends, "library %d, %s, %s, %s, %s", FORMAT, backend, info->name,
+             info->driver, library);
     gpu_cache_open(files, depends, strlen(depends));
 }
 
 static const char right[] = "right"; /* what is kept then; else what was wrong */
 
-/* `why` stays empty where nothing was wrong. A check that did not come to its end is not kept. */
+/* False where nothing is kept. `why` stays empty where nothing was wrong. */
+static bool find_kept(const GpuCache *files, char *why, size_t size)
+{
+    void *kept = NULL;
+    size_t length = 0;
+    if (!gpu_cache_load(files, file_name, &kept, &length)) return false;
+    bool was_right = length == strlen(right) && !memcmp(kept, right, length);
+    if (!was_right) snprintf(why, size, "%.*s", (int)length, (const char *)kept);
+    free(kept);
+    return true;
+}
+
+/* A check that did not come to its end is not kept. */
 static void find_out(GpuLibrary *library, char *why, size_t size)
 {
     GpuCache files;
-    void *kept = NULL;
-    size_t length = 0;
-    open_files(&files, library);
-    if (gpu_cache_load(&files, file_name, &kept, &length)) {
-        bool was_right = length == strlen(right) && !memcmp(kept, right, length);
-        if (!was_right) snprintf(why, size, "%.*s", (int)length, (const char *)kept);
-        free(kept);
-    } else {
-        GpuTuning *tuning =
-            gpu_limits_tuning(library->device->backend->gpu_limits(library->device));
+    Device *device = library->device;
+    open_files(&files, &device->info, device->backend->name, library->name);
+    if (!find_kept(&files, why, size)) {
+        GpuTuning *tuning = gpu_limits_tuning(device->backend->gpu_limits(device));
         ProductChoice forced = tuning->forced;
         tuning->forced = (ProductChoice){TILE_LIBRARY, 1};
         wf_status status = check_all(library, why, size);
         tuning->forced = forced;
+        const char *outcome = why[0] ? why : right;
         if (status)
             snprintf(why, size, "%s", wf_error_message());
         else
-            gpu_cache_store(&files, file_name, why[0] ? why : right,
-                            why[0] ? strlen(why) : strlen(right));
+            gpu_cache_store(&files, file_name, outcome, strlen(outcome));
     }
     gpu_cache_close(&files);
+}
+
+static void say_wrong(DeviceInfo *info, const char *library, const char *why)
+{
+    info->library_wrong = true;
+    snprintf(info->products, sizeof info->products, "own kernels: %.63s: %.80s", library, why);
 }
 
 bool gpu_library_is_right(GpuLibrary *library)
 {
     if (library->state == GPU_LIBRARY_UNCHECKED) {
-        DeviceInfo *info = &library->device->info;
         char why[200] = "";
         library->state = GPU_LIBRARY_IN_CHECK;
         find_out(library, why, sizeof why);
         library->state = why[0] ? GPU_LIBRARY_WRONG : GPU_LIBRARY_RIGHT;
-        info->library_wrong = why[0] != 0;
-        if (why[0])
-            snprintf(info->products, sizeof info->products, "own kernels: %s: %s", library->name,
-                     why);
+        if (why[0]) say_wrong(&library->device->info, library->name, why);
     }
     return library->state != GPU_LIBRARY_WRONG;
 }
@@ -289,4 +299,27 @@ GpuProductsBy gpu_products_by(void)
     if (by && !strcmp(by, "own")) return PRODUCTS_BY_OWN;
     if (by && !strcmp(by, "library")) return PRODUCTS_BY_LIBRARY;
     return PRODUCTS_BY_DEVICE;
+}
+
+void gpu_library_describe(DeviceInfo *info, const char *backend, const char *absent,
+                          const char *name, bool preferred)
+{
+    GpuCache files;
+    char why[200] = "", *text = info->products;
+    size_t size = sizeof info->products;
+    info->library_wrong = false;
+    if (gpu_products_by() == PRODUCTS_BY_OWN) absent = "WAVEFIELD_PRODUCTS is own";
+    if (absent) {
+        snprintf(text, size, "own kernels: %s", absent);
+        return;
+    }
+    open_files(&files, info, backend, name);
+    find_kept(&files, why, sizeof why);
+    gpu_cache_close(&files);
+    if (why[0])
+        say_wrong(info, name, why);
+    else if (preferred)
+        snprintf(text, size, "%s", name);
+    else
+        snprintf(text, size, "own kernels, and %s where tuned so", name);
 }

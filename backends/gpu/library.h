@@ -57,4 +57,9 @@ typedef enum GpuProductsBy {
 } GpuProductsBy;
 GpuProductsBy gpu_products_by(void);
 
+/* Fills info.products and .library_wrong of a device that need not be open: `absent` says why there
+ * is no library, or is NULL and it has a name. */
+void gpu_library_describe(DeviceInfo *info, const char *backend, const char *absent,
+                          const char *name, bool preferred);
+
 #endif

@@ -1,12 +1,10 @@
 /* In place of product.c and clblast.c where the build found no clblast_c.h. */
 #include "backends/opencl/opencl.h"
 
-#include <stdio.h>
-
 void opencl_products_describe(cl_device_id device, DeviceInfo *info)
 {
     (void)device;
-    snprintf(info->products, sizeof info->products, "own kernels: built without CLBlast");
+    gpu_library_describe(info, backend_opencl.name, "built without CLBlast", NULL, false);
 }
 
 void opencl_products_open(OpenclDevice *device)

@@ -145,16 +145,8 @@ static bool preferred(cl_device_id device, const DeviceInfo *info)
 
 void opencl_products_describe(cl_device_id device, DeviceInfo *info)
 {
-    const char *absent = clblast_load();
-    if (gpu_products_by() == PRODUCTS_BY_OWN)
-        snprintf(info->products, sizeof info->products, "own kernels: WAVEFIELD_PRODUCTS is own");
-    else if (absent)
-        snprintf(info->products, sizeof info->products, "own kernels: %s", absent);
-    else if (preferred(device, info))
-        snprintf(info->products, sizeof info->products, "%s", clblast_name());
-    else
-        snprintf(info->products, sizeof info->products, "own kernels, and %s where tuned so",
-                 clblast_name());
+    gpu_library_describe(info, backend_opencl.name, clblast_load(), clblast_name(),
+                         preferred(device, info));
 }
 
 void opencl_products_open(OpenclDevice *device)
