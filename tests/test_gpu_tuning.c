@@ -94,7 +94,7 @@ static ProductChoice by_the_rules(int64_t rows, int64_t cols, int64_t inner)
 {
     GpuLimits limits = {.groups = {INT32_MAX, 65535, 65535}, .busy_groups = 528};
     ProductParams p = product_packed(rows, cols, inner, true, false);
-    return gpu_product_choice(&limits, &p, (ProductChoice){0});
+    return gpu_product_choice(&limits, &p, DTYPE_REAL, (ProductChoice){0});
 }
 
 /* Large tiles wherever these, and splits that are worth it, are enough groups. */

@@ -168,7 +168,7 @@ static void a_tuning_asks_for_it(void **state)
     (void)state;
     GpuTuning tuning = {0};
     ProductParams p = product_packed(64, 48, 80, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, (ProductChoice){TILE_LIBRARY, 1}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_LIBRARY, 1}));
     setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
     for (int chosen = NO_FAULT; chosen <= SLIGHTLY_OFF; chosen++) {
         folder_run("rm -rf kept");
@@ -179,8 +179,8 @@ static void a_tuning_asks_for_it(void **state)
         assert_int_equal(device->info.tuned, 1);
         GpuLimits *limits = backend_opencl.gpu_limits(device);
         limits->library->preferred = false;
-        ProductChoice choice =
-            gpu_product_choice(limits, &p, gpu_tuning_choice(&limits->tuning, &p));
+        ProductChoice choice = gpu_product_choice(
+            limits, &p, DTYPE_REAL, gpu_tuning_choice(&limits->tuning, &p, DTYPE_REAL));
         assert_int_equal(choice.tile == TILE_LIBRARY, chosen == NO_FAULT);
         backend_opencl.close(device);
     }

@@ -52,8 +52,9 @@ typedef struct CublasltTable {
 
 extern CublasltTable cublaslt_table;
 
-/* The library of this machine, or NULL. */
-void *cublaslt_open(void);
+/* The library of this machine, or NULL; *newer is the version of one that is too new for the
+ * driver, or 0. */
+void *cublaslt_open(int *newer);
 /* Fills the table once a process. NULL, or why it is not there. */
 const char *cublaslt_load(void);
 
