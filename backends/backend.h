@@ -26,6 +26,8 @@ typedef struct DeviceInfo {
     bool half_arithmetic; /* and in registers */
     bool bfloat16;        /* in registers */
     bool matrix;          /* products of small matrices as one instruction */
+    char products[160];   /* who computes them (backends/gpu/library.h); "": our kernels */
+    bool library_wrong;   /* a library that it should be is not, as its products are wrong here */
     /* What `wavefield tune` stored for it (backends/gpu/tuning.h). */
     int tuned;           /* classes of products; 0: none */
     uint64_t tuning;     /* fingerprint; 0: none */

@@ -85,6 +85,8 @@ static void publish(const DeviceInfo *from, wf_device_info *to)
     to->half_arithmetic = from->half_arithmetic;
     to->bfloat16 = from->bfloat16;
     to->matrix_units = from->matrix;
+    snprintf(to->products, sizeof to->products, "%s", from->products);
+    to->library_wrong = from->library_wrong;
     to->tuned = from->tuned;
     to->tuning = from->tuning;
     to->tuning_damaged = from->tuning_damaged;

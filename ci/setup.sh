@@ -13,7 +13,7 @@ packages="
     libsentencepiece-dev libpcre2-dev libutf8proc-dev
     libvulkan-dev glslc glslang-dev spirv-tools
     mesa-vulkan-drivers vulkan-validationlayers chromium
-    opencl-headers ocl-icd-libopencl1 pocl-opencl-icd mesa-opencl-icd oclgrind
+    opencl-headers ocl-icd-libopencl1 libclblast-dev pocl-opencl-icd mesa-opencl-icd oclgrind
     man-db groff mandoc gnuplot-nox
     bible-kjv python3 python3-pip python3-setuptools python3-wheel"
 

@@ -2,11 +2,18 @@
 
 #include <complex.h>
 #include <elf.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ALLOCATIONS = 4096, MAX_TRANSFERS = 1 << 16, STATIC_SHARED = 48 << 10 };
+enum {
+    MAX_ALLOCATIONS = 4096,
+    MAX_TRANSFERS = 1 << 16,
+    STATIC_SHARED = 48 << 10,
+    ALIGNMENT = 256,
+    MAX_WORK = 4096
+};
 
 typedef struct Allocation {
     char *start;
@@ -32,7 +39,16 @@ typedef struct FakeFunction {
     struct FakeFunction *next;
 } FakeFunction;
 
+/* Of the last captured graph. */
+typedef struct Work {
+    void (*run)(const void *what);
+    void *what;
+} Work;
+
 FakeRecord fake_record;
+void (*fake_kernel)(KernelId kernel, void **parameters, CUstream stream);
+static Work work[MAX_WORK];
+static int n_work;
 static FakeGpu gpu;
 static Allocation allocations[MAX_ALLOCATIONS];
 static FakeFunction *functions;
@@ -43,11 +59,16 @@ static int64_t enqueued, done; /* of them, which take their places in turn */
 static Transform answer;
 static char context_token, stream_token, graph_token, replay_token;
 
-#define WRONG(...)                                                                                 \
-    do {                                                                                           \
-        if (!fake_record.wrong[0])                                                                 \
-            snprintf(fake_record.wrong, sizeof fake_record.wrong, __VA_ARGS__);                    \
-    } while (0)
+void fake_wrong(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!fake_record.wrong[0])
+        vsnprintf(fake_record.wrong, sizeof fake_record.wrong, format, arguments);
+    va_end(arguments);
+}
+
+#define WRONG(...) fake_wrong(__VA_ARGS__)
 
 /* ---- device ---- */
 
@@ -254,10 +275,31 @@ static CUresult fake_stream_synchronize(CUstream stream)
     return wait_for_all();
 }
 
+static void forget_work(void)
+{
+    while (n_work > 0) free(work[--n_work].what);
+}
+
+bool fake_work(CUstream stream, void (*run)(const void *what), const void *what, size_t size)
+{
+    on_stream(stream);
+    if (!capturing) {
+        run_transfers(enqueued);
+        run(what);
+    } else if (n_work == MAX_WORK) {
+        WRONG("more than %d pieces of work in a graph", MAX_WORK);
+    } else {
+        work[n_work] = (Work){run, malloc(size)};
+        memcpy(work[n_work++].what, what, size);
+    }
+    return capturing;
+}
+
 static CUresult fake_begin_capture(CUstream stream, CUstreamCaptureMode mode)
 {
     (void)mode;
     capturing = true;
+    forget_work();
     return on_stream(stream);
 }
 
@@ -280,6 +322,8 @@ static CUresult fake_graph_launch(CUgraphExec executable, CUstream stream)
 {
     if (executable != (CUgraphExec)&replay_token) WRONG("a graph that was not instantiated");
     fake_record.replays++;
+    if (n_work > 0) run_transfers(enqueued);
+    for (int i = 0; i < n_work; i++) work[i].run(work[i].what);
     return on_stream(stream);
 }
 
@@ -307,14 +351,22 @@ static Allocation *allocation_of(CUdeviceptr address, size_t bytes)
     return NULL;
 }
 
+bool fake_holds(CUdeviceptr address, size_t bytes)
+{
+    return allocation_of(address, bytes) != NULL;
+}
+
 static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
 {
     for (int i = 0; i < MAX_ALLOCATIONS; i++)
         if (!allocations[i].start) {
-            allocations[i] = (Allocation){calloc(bytes, 1), bytes};
+            size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+            allocations[i] = (Allocation){aligned_alloc(ALIGNMENT, whole), bytes};
             *address = (CUdeviceptr)(uintptr_t)allocations[i].start;
             fake_record.live_allocations++;
-            return allocations[i].start ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+            if (!allocations[i].start) return CUDA_ERROR_OUT_OF_MEMORY;
+            memset(allocations[i].start, 0, whole);
+            return CUDA_SUCCESS;
         }
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -520,7 +572,7 @@ static CUresult fake_launch(CUfunction function, unsigned grid_x, unsigned grid_
 {
     const FakeFunction *launched = (const FakeFunction *)function;
     const char *name = launched->name;
-    int buffers = 2; /* VkFFT's kernels take their input and output first */
+    int id = KERNEL_COUNT, buffers = 2; /* VkFFT's kernels take their input and output first */
     (void)extra;
     if (on_its_way) WRONG("%s: launched while a copy is on its way on another stream", name);
     if (!grid_x || !grid_y || !grid_z || grid_x > INT32_MAX || grid_y > 65535 || grid_z > 65535 ||
@@ -532,9 +584,11 @@ static CUresult fake_launch(CUfunction function, unsigned grid_x, unsigned grid_
     for (int k = 0; k < KERNEL_COUNT; k++)
         if (!strcmp(gpu_kernels[k].name, name)) {
             buffers = gpu_kernels[k].n_buffers;
+            id = k;
             if (block_x != gpu_kernels[k].threads) WRONG("%s: %u threads", name, block_x);
         }
     check_buffers(name, parameters, buffers);
+    if (id < KERNEL_COUNT && fake_kernel) fake_kernel((KernelId)id, parameters, stream);
     if (capturing)
         fake_record.captured++;
     else
@@ -545,6 +599,8 @@ static CUresult fake_launch(CUfunction function, unsigned grid_x, unsigned grid_
 void fake_install(const FakeGpu *chosen)
 {
     gpu = *chosen;
+    forget_work();
+    fake_kernel = NULL;
     fake_record = (FakeRecord){0};
     on_its_way = false;
     cuInit = fake_init;

@@ -94,7 +94,7 @@ static ProductChoice by_the_rules(int64_t rows, int64_t cols, int64_t inner)
 {
     GpuLimits limits = {.groups = {INT32_MAX, 65535, 65535}, .busy_groups = 528};
     ProductParams p = product_packed(rows, cols, inner, true, false);
-    return gpu_product_choice(&limits, &p, (ProductChoice){0});
+    return gpu_product_choice(&limits, &p, DTYPE_REAL, (ProductChoice){0});
 }
 
 /* Large tiles wherever these, and splits that are worth it, are enough groups. */
@@ -142,6 +142,7 @@ static Lowered lower_stored(Device *device, const ProductParams *p, DType type)
     GpuList list = {0};
     test_ok(device_plan_create(device, graph, &plan));
     test_ok(gpu_lower(plan, device->backend->gpu_limits(device), &list));
+    assert_int_equal(list.steps[0].kind, GPU_DISPATCH);
     Lowered lowered = {list.steps[0].dispatch.kernel, list.steps[0].dispatch.groups[2]};
     gpu_list_free(&list);
     plan_destroy(plan);
@@ -167,6 +168,7 @@ static int use_folder(void **state)
 {
     (void)state;
     folder_run("rm -rf kept");
+    setenv("WAVEFIELD_PRODUCTS", "own", 1); /* of the kernels; those by a library have their test */
     return setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
 }
 

@@ -8,6 +8,7 @@
 #include "backends/gpu/staging.h"
 
 typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
+typedef struct CudaProduct CudaProduct;     /* product.c */
 
 typedef struct CudaDevice {
     Device base;
@@ -21,6 +22,8 @@ typedef struct CudaDevice {
     TransformPlan *transforms;      /* list of those made so far */
     CUevent marks[STAGING_PIECES];  /* behind the last use of each */
     Staging staging;
+    struct cublasLtContext *cublaslt; /* NULL: our own products */
+    GpuLibrary library;
 } CudaDevice;
 
 typedef struct CudaBuffer {
@@ -76,6 +79,17 @@ wf_status cuda_kernel_get(CudaDevice *device, KernelId id, CUfunction *out);
 
 /* Of the compiler, beside the architecture. */
 #define CUDA_OPTION "--fmad=false"
+
+/* product.c: who computes products goes into info->products; of an open device, the library into
+ * what lowering goes by. */
+void cuda_products_describe(DeviceInfo *info);
+void cuda_products_open(CudaDevice *device);
+void cuda_products_close(CudaDevice *device);
+/* A program's product; `from` must be the one it was made from. */
+wf_status cuda_product_create(CudaDevice *device, const Plan *plan, const GpuProduct *from,
+                              CudaProduct **out);
+void cuda_product_destroy(CudaProduct *product);
+wf_status cuda_product_run(CudaDevice *device, const CudaProduct *product, const GpuProduct *from);
 
 /* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
 wf_status cuda_transform_get(CudaDevice *device, const Transform *shape, TransformPlan **out);

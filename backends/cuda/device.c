@@ -54,6 +54,7 @@ static wf_status device_describe(CUdevice id, DeviceInfo *info)
     info->kind =
         attribute(id, CU_DEVICE_ATTRIBUTE_INTEGRATED) ? DEVICE_INTEGRATED : DEVICE_DISCRETE;
     info->memory = (int64_t)bytes;
+    cuda_products_describe(info);
     gpu_tuning_load(NULL, backend_cuda.name, info);
     return WF_OK;
 }
@@ -91,6 +92,7 @@ static void cuda_close(Device *base)
     if (device->context && !cuda_enter(device)) {
         cuda_transforms_free(device);
         cuda_staging_destroy(device);
+        cuda_products_close(device);
         for (int k = 0; k < KERNEL_COUNT; k++)
             if (device->modules[k]) cuModuleUnload(device->modules[k]);
         if (device->stream) cuStreamDestroy(device->stream);
@@ -164,6 +166,8 @@ static wf_status cuda_open(int index, Device **out)
         return status;
     }
     device->base.limits.total = device->base.info.memory;
+    cuda_products_open(device);
+    gpu_library_prepare(&device->gpu);
     *out = &device->base;
     return WF_OK;
 }

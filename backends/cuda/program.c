@@ -7,6 +7,7 @@
 typedef struct Step {
     CUfunction function;                  /* of a dispatch */
     TransformPlan *transform;             /* of a transform, else NULL */
+    CudaProduct *product;                 /* of a product, else NULL */
     CUdeviceptr buffers[GPU_MAX_BUFFERS]; /* or data and scratch */
 } Step;
 
@@ -31,6 +32,8 @@ static wf_status record_step(CudaDevice *device, const Plan *plan, const GpuStep
         step->buffers[1] = address(plan, from->transform.scratch);
         return cuda_transform_get(device, &from->transform, &step->transform);
     }
+    if (from->kind == GPU_PRODUCT)
+        return cuda_product_create(device, plan, &from->product, &step->product);
     for (int b = 0; b < gpu_kernels[from->dispatch.kernel].n_buffers; b++)
         step->buffers[b] = address(plan, from->dispatch.buffers[b]);
     return cuda_kernel_get(device, from->dispatch.kernel, &step->function);
@@ -65,6 +68,8 @@ void cuda_program_destroy(Program *base)
     if (!program) return;
     if (program->replay && !cuda_enter(cuda_device(base->device)))
         cuGraphExecDestroy(program->replay);
+    for (int i = 0; program->steps && i < program->list.n_steps; i++)
+        cuda_product_destroy(program->steps[i].product);
     free(program->steps);
     gpu_list_free(&program->list);
     free(program);
@@ -75,6 +80,8 @@ static wf_status enqueue(CudaDevice *device, CudaProgram *program, int i)
     Step *step = &program->steps[i];
     if (step->transform)
         return cuda_transform_run(device, step->transform, step->buffers[0], step->buffers[1]);
+    if (step->product)
+        return cuda_product_run(device, step->product, &program->list.steps[i].product);
 
     Dispatch *dispatch = &program->list.steps[i].dispatch;
     const GpuKernel *kernel = &gpu_kernels[dispatch->kernel];

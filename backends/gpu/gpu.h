@@ -1,8 +1,9 @@
 /* What the GPU backends share: the kernels, and how a plan becomes a list of steps for a queue.
  *
- * gpu_lower() turns each node of a plan into steps: dispatches of the kernels in shaders/ and
- * Fourier transforms, which each backend hands to VkFFT. A backend records the steps in order, with
- * a barrier before those whose command says so. It adds no mathematics of its own.
+ * gpu_lower() turns each node of a plan into steps: dispatches of the kernels in shaders/, Fourier
+ * transforms, which each backend hands to VkFFT, and products, which only backends with a library
+ * for them see. A backend records the steps in order, with a barrier before those whose command
+ * says so. It adds no mathematics of its own.
  *
  * How a kernel takes its arguments, from what gpu_kernels[] and a Dispatch say:
  *   Vulkan   push constants: the buffers' addresses (8 bytes each), then the scalars.
@@ -14,6 +15,7 @@
 #define BACKENDS_GPU_GPU_H
 
 #include "backends/backend.h"
+#include "backends/gpu/library.h"
 #include "backends/gpu/tuning.h"
 
 /* The kernels' entry lines, as KERNEL_ENTRY(CAPITALS, name, threads, buffers, scalars), copied from
@@ -71,10 +73,11 @@ typedef struct Transform {
 } Transform;
 
 typedef struct GpuStep {
-    enum { GPU_DISPATCH, GPU_TRANSFORM } kind;
+    enum { GPU_DISPATCH, GPU_TRANSFORM, GPU_PRODUCT } kind;
     union {
         Dispatch dispatch;
         Transform transform;
+        GpuProduct product;
     };
     double cost; /* estimated operations and bytes moved; one measure for splitting submissions */
 } GpuStep;
@@ -95,6 +98,7 @@ struct GpuLimits {
     int64_t busy_groups;     /* groups that keep the device busy, ≥ 1 */
     int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
     GpuTuning tuning;        /* empty: by the rules */
+    GpuLibrary *library;     /* of products; NULL: there is none */
 };
 
 /* For Backend.supports and Backend.workspace. */

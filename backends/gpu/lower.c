@@ -98,12 +98,16 @@ int64_t lower_element(DType dtype)
     return dtype == DTYPE_F16 || dtype == DTYPE_BF16 ? 2 : 4;
 }
 
-/* While only measuring there are no places; sizes still count, for they are checked. */
+/* While only measuring there are no places. Sizes still count, for they are checked, and of offsets
+ * the alignment: plans put activations at multiples of Limits.alignment. */
 static Place tensor_place(const Lowering *l, TensorId id)
 {
     if (l->plan) return l->plan->places[id];
     const Tensor *tensor = graph_tensor(l->graph, id);
-    return (Place){.size = lower_element(tensor->dtype) * shape_elements(tensor->shape)};
+    const Tensor *root = graph_tensor(l->graph, graph_root(l->graph, id));
+    int64_t element = lower_element(tensor->dtype);
+    return (Place){.offset = (root->region ? root->region_offset : 0) + element * tensor->offset,
+                   .size = element * shape_elements(tensor->shape)};
 }
 
 Place lower_in(const Lowering *l, int k)
@@ -229,6 +233,21 @@ void lower_transform(Lowering *l, const Transform *transform)
     for (int64_t n = transform->length; n > 1; n /= 2) step->cost += 10 * points;
     add_access(l, transform->data, KERNEL_UPDATES);
     add_access(l, transform->scratch, KERNEL_UPDATES);
+}
+
+void lower_product_step(Lowering *l, const GpuProduct *product)
+{
+    GpuStep *step = add_step(l);
+    if (!step) return;
+    const ProductParams *p = &product->shape;
+    step->kind = GPU_PRODUCT;
+    step->product = *product;
+    step->cost = 2.0 * (double)p->batch * (double)p->rows * (double)p->cols * (double)p->inner;
+    add_access(l, product->a, KERNEL_READS);
+    add_access(l, product->b, KERNEL_READS);
+    add_access(l, product->bias, KERNEL_READS);
+    add_access(l, product->c, product->accumulate ? KERNEL_UPDATES : KERNEL_WRITES);
+    add_access(l, product->workspace, KERNEL_UPDATES);
 }
 
 /* ---- the interface ---- */

@@ -78,6 +78,7 @@ void lower_rows(Lowering *lowering, KernelId kernel, Shape shape, const Place *b
 int64_t lower_slices(const Lowering *lowering, int64_t rows, int64_t groups);
 
 void lower_transform(Lowering *lowering, const Transform *transform);
+void lower_product_step(Lowering *lowering, const GpuProduct *product);
 
 /* Sums [items, slices, width] of `partial` over slices into, or onto, output k of the node. */
 void lower_sum_slices(Lowering *lowering, Place partial, int k, int64_t items, int64_t slices,
@@ -91,6 +92,13 @@ typedef struct ProductPlaces {
 } ProductPlaces;
 void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
                     uint32_t accumulate);
+/* The same by the device's library, where that is what tuning or rules say and it takes the form.
+ * False: it was not, and nothing was emitted. */
+bool lower_by_library(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
+                      uint32_t accumulate);
+/* Does the library take the product, operands and result in this type? Is it what the rules say? */
+bool lower_library_takes(const GpuLimits *limits, const ProductParams *product, DType storage);
+bool lower_library_is_rule(const GpuLimits *limits, const ProductParams *product);
 /* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
 bool lower_suits_few_rows(const ProductParams *product);
 void lower_product_few(Lowering *lowering, const ProductParams *product,

@@ -84,8 +84,9 @@ static bool can_run(const GpuLimits *limits, const ProductParams *p, ProductChoi
     return allowed && (choice.splits == 1 || results * p->rows * p->cols <= INT32_MAX);
 }
 
-ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p,
-                                 ProductChoice choice)
+/* Among our own kernels. */
+static ProductChoice own_choice(const GpuLimits *limits, const ProductParams *p,
+                                ProductChoice choice)
 {
     if (choice.tile == TILE_RULE) choice = (ProductChoice){(uint8_t)rule_tile(limits, p), 0};
     if (choice.tile == TILE_FEW) {
@@ -98,14 +99,24 @@ ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p
     return choice;
 }
 
+ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p, DType storage,
+                                 ProductChoice choice)
+{
+    bool library =
+        choice.tile == TILE_RULE ? lower_library_is_rule(limits, p) : choice.tile == TILE_LIBRARY;
+    if (library && lower_library_takes(limits, p, storage)) return (ProductChoice){TILE_LIBRARY, 1};
+    if (choice.tile == TILE_LIBRARY) choice = (ProductChoice){0};
+    return own_choice(limits, p, choice);
+}
+
 static ProductChoice choose(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p, storage);
-    if (tuned.tile != TILE_RULE && (tuned.tile != TILE_FEW || lower_suits_few_rows(p))) {
-        tuned = gpu_product_choice(limits, p, tuned);
+    if (tuned.tile > TILE_LIBRARY && (tuned.tile != TILE_FEW || lower_suits_few_rows(p))) {
+        tuned = own_choice(limits, p, tuned);
         if (can_run(limits, p, tuned)) return tuned;
     }
-    return gpu_product_choice(limits, p, (ProductChoice){0});
+    return own_choice(limits, p, (ProductChoice){0});
 }
 
 static bool tried(const ProductChoice *list, int count, ProductChoice choice)
@@ -118,18 +129,22 @@ static bool tried(const ProductChoice *list, int count, ProductChoice choice)
 _Static_assert(PRODUCT_MOST_SPLITS < 256 && 1 + (TILE_COUNT - 1) * 8 <= PRODUCT_MOST_CANDIDATES,
                "room for every tile with 1, 2, 4 … 128 splits");
 
-int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, ProductChoice *out)
+int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, DType storage,
+                           ProductChoice *out)
 {
     int count = 0;
-    out[count++] = gpu_product_choice(limits, p, (ProductChoice){0});
-    for (int t = TILE_RULE + 1; t < TILE_COUNT; t++) {
+    const ProductChoice library = {TILE_LIBRARY, 1};
+    out[count++] = gpu_product_choice(limits, p, storage, (ProductChoice){0});
+    if (lower_library_takes(limits, p, storage) && !tried(out, count, library))
+        out[count++] = library;
+    for (int t = TILE_LIBRARY + 1; t < TILE_COUNT; t++) {
         if (t == TILE_FEW ? !lower_suits_few_rows(p) : p->rows * 4 <= tiles[t].rows) continue;
         if (t != TILE_FEW && p->cols * 4 <= tiles[t].cols) continue;
         int64_t groups = t == TILE_FEW ? 1 : tiles_of(&tiles[t], p);
         for (int splits = 1; splits <= PRODUCT_MOST_SPLITS; splits *= 2) {
             if (splits > 1 && groups * splits > 8 * limits->busy_groups) break;
             ProductChoice choice = {(uint8_t)t, (uint8_t)splits};
-            choice = gpu_product_choice(limits, p, choice);
+            choice = own_choice(limits, p, choice);
             if (choice.splits < splits) break; /* the inner axis is too short */
             if (can_run(limits, p, choice) && !tried(out, count, choice)) out[count++] = choice;
         }
@@ -149,6 +164,7 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
                     uint32_t accumulate)
 {
     if (l->visit) l->visit(l->visit_context, p);
+    if (lower_by_library(l, p, places, accumulate)) return;
     ProductChoice choice = choose(l->limits, p, l->graph->storage);
     if (choice.tile == TILE_FEW) {
         lower_product_few(l, p, places, accumulate, choice.splits);

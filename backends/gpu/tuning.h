@@ -17,8 +17,9 @@
 /* Rows × columns of results a thread has; a group has 16 × 16 threads. The wide ones are the same,
  * but read four elements at once where operands are aligned for it. */
 typedef enum ProductTile {
-    TILE_RULE, /* by the rules */
-    TILE_FEW,  /* of one to four rows: product_few */
+    TILE_RULE,    /* by the rules */
+    TILE_LIBRARY, /* none: the library's product (library.h) */
+    TILE_FEW,     /* of one to four rows: product_few */
     TILE_1X4,
     TILE_4X1,
     TILE_4X4,
@@ -74,12 +75,12 @@ void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
 /* What may be tried for a product, the rules' own choice first; returns how many, at most
  * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups.
  */
-int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product,
+int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product, DType storage,
                            ProductChoice *out);
 
 /* The choice with TILE_RULE and splits of 0 replaced by what they stand for here. */
 ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *product,
-                                 ProductChoice choice);
+                                 DType storage, ProductChoice choice);
 
 ProductClass product_class(const ProductParams *product, DType storage);
 

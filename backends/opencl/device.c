@@ -129,6 +129,7 @@ static void device_describe(const Found *found, DeviceInfo *info)
     info->kind = device_kind(found->device, info->name);
     info->memory = (int64_t)PROPERTY(cl_ulong, found->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     describe_computing(found->device, info);
+    opencl_products_describe(found->device, info);
     gpu_tuning_load(NULL, backend_opencl.name, info);
 }
 
@@ -189,6 +190,7 @@ static void opencl_close(Device *base)
     if (!device) return;
     opencl_transforms_free(device);
     opencl_staging_destroy(device);
+    opencl_products_close(device);
     for (int k = 0; k < KERNEL_COUNT; k++)
         if (device->programs[k]) clReleaseProgram(device->programs[k]);
     if (device->queue) clReleaseCommandQueue(device->queue);
@@ -268,6 +270,8 @@ static wf_status opencl_open(int index, Device **out)
         opencl_close(&device->base);
         return status;
     }
+    opencl_products_open(device);
+    gpu_library_prepare(&device->gpu);
     *out = &device->base;
     return WF_OK;
 }

@@ -8,6 +8,7 @@
 #include "backends/opencl/loader.h"
 
 typedef struct TransformPlan TransformPlan; /* backends/gpu/vkfft.h */
+typedef struct OpenclProduct OpenclProduct; /* product.c */
 
 /* Memory of the host that transfers are quick with. */
 typedef struct OpenclPinned {
@@ -28,6 +29,7 @@ typedef struct OpenclDevice {
     OpenclPinned ring;
     cl_event marks[STAGING_PIECES]; /* behind the last use of each; NULL: none */
     Staging staging;
+    GpuLibrary library; /* of products */
 } OpenclDevice;
 
 typedef struct OpenclBuffer {
@@ -77,6 +79,19 @@ void opencl_program_destroy(Program *program);
 wf_status opencl_program_run(Program *program);
 wf_status opencl_program_run_nodes(Program *program, int first, int last);
 const CommandList *opencl_program_commands(const Program *program);
+
+/* product.c: who computes products goes into info->products; of an open device, the library into
+ * what lowering goes by. */
+void opencl_products_describe(cl_device_id device, DeviceInfo *info);
+void opencl_products_open(OpenclDevice *device);
+void opencl_products_close(OpenclDevice *device);
+/* A program's product, to be destroyed even where it could not be made; `from` must be the one it
+ * was made from. */
+wf_status opencl_product_create(OpenclDevice *device, const Plan *plan, const GpuProduct *from,
+                                OpenclProduct **out);
+void opencl_product_destroy(OpenclProduct *product);
+wf_status opencl_product_run(OpenclDevice *device, const OpenclProduct *product,
+                             const GpuProduct *from);
 
 /* fft.c: the device's plan for transforms of this shape, made and checked when first asked for. */
 wf_status opencl_transform_get(OpenclDevice *device, const Transform *shape, TransformPlan **out);

@@ -8,6 +8,7 @@ typedef struct Step {
     cl_kernel kernel;           /* of a dispatch */
     size_t global[3], local[3]; /* work-items */
     TransformPlan *transform;   /* of a transform, else NULL */
+    OpenclProduct *product;     /* of a product, else NULL */
     cl_mem data, scratch;
 } Step;
 
@@ -79,6 +80,8 @@ static wf_status record_step(OpenclDevice *device, const Plan *plan, const GpuSt
                              Step *step)
 {
     if (from->kind == GPU_DISPATCH) return record_dispatch(device, plan, &from->dispatch, step);
+    if (from->kind == GPU_PRODUCT)
+        return opencl_product_create(device, plan, &from->product, &step->product);
     TRY(opencl_transform_get(device, &from->transform, &step->transform));
     TRY(sub_buffer(plan, from->transform.data, &step->data));
     return sub_buffer(plan, from->transform.scratch, &step->scratch);
@@ -115,6 +118,7 @@ void opencl_program_destroy(Program *base)
         if (step->kernel) clReleaseKernel(step->kernel);
         if (step->data) clReleaseMemObject(step->data);
         if (step->scratch) clReleaseMemObject(step->scratch);
+        opencl_product_destroy(step->product);
     }
     free(program->steps);
     gpu_list_free(&program->list);
@@ -126,6 +130,8 @@ static wf_status enqueue(OpenclDevice *device, OpenclProgram *program, int i)
     Step *step = &program->steps[i];
     if (step->transform)
         return opencl_transform_run(device, step->transform, &step->data, &step->scratch);
+    if (step->product)
+        return opencl_product_run(device, step->product, &program->list.steps[i].product);
     cl_int error = clEnqueueNDRangeKernel(device->queue, step->kernel, 3, NULL, step->global,
                                           step->local, 0, NULL, NULL);
     if (error)

@@ -40,6 +40,10 @@ typedef struct wf_device_info {
     bool half_arithmetic; /* and computed with */
     bool bfloat16;        /* computed with */
     bool matrix_units;    /* products of small matrices as one instruction */
+    /* Who computes products of matrices: "cuBLASLt 13.0.0", or "own kernels: " and why no library
+     * does. "": the device's backend has none. */
+    char products[160];
+    bool library_wrong; /* because the library failed its check on the opened device */
     /* What `wavefield tune` kept for it: results depend on it in rounding. */
     int tuned;           /* classes of products; 0: none */
     uint64_t tuning;     /* tells tunings apart; 0: none */

@@ -235,7 +235,8 @@ wf_status tune_product(Device *device, const ProductParams *product, DType stora
     const Timing once = {.least = 1, .most = 1};
     double seconds = 0;
     *result = (TuneResult){.product = *product, .storage = storage};
-    result->count = gpu_product_candidates(device->backend->gpu_limits(device), product, choices);
+    result->count =
+        gpu_product_candidates(device->backend->gpu_limits(device), product, storage, choices);
     for (int i = 0; i < result->count; i++) result->candidates[i].choice = choices[i];
     TRY(bench_create(device, product, storage, 1, &bench));
     wf_status status = bench_time(&bench, choices[0], &once, &seconds);

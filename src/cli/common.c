@@ -21,6 +21,9 @@ wf_status device_open(const char *command, const char *name, wf_device **out)
     wf_device_info info;
     TRY(wf_device_open(name, out));
     wf_device_describe(*out, &info);
+    if (info.library_wrong)
+        fprintf(stderr, "wavefield %s: warning: %s computes products by %s\n", command, info.id,
+                info.products);
     if (info.tuning_damaged)
         fprintf(
             stderr,
