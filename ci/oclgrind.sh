@@ -4,7 +4,7 @@
 # oclgrind). Fails for any of these in a kernel or call of ours, for a wrong result, and for a kernel that
 # no case launches.
 #
-#   ci/oclgrind.sh           all cases below, some two minutes of processor time
+#   ci/oclgrind.sh           all cases below, some three and a half minutes of processor time
 #   ci/oclgrind.sh --quick   without attention and its kernels, which take most of them; a test of ctest
 #   ci/oclgrind.sh CASE …    only these (wavefield check lists them), whatever kernels they leave out
 #
