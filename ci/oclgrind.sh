@@ -13,6 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+export WAVEFIELD_PRODUCTS=own # CLBlast's kernels are not ours either
 build=${WAVEFIELD_BUILD:-build}
 simulator=/usr/lib/oclgrind/liboclgrind-rt-icd.so
 program=$build/tests/kernels_launched

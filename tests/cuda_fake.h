@@ -1,7 +1,8 @@
 /* A CUDA driver without a GPU: memory is the host's, modules are checked and launches counted. With
  * it the CUDA backend runs, compiling for any GPU. It computes nothing by itself; what others do
  * for it (fake_work) happens when it would on a GPU, replays of a captured graph included.
- * Transfers that are enqueued happen as late as they may: when something waits for them. */
+ * Transfers that are enqueued happen as late as they may: when something waits for them, or
+ * computes. */
 #ifndef TESTS_CUDA_FAKE_H
 #define TESTS_CUDA_FAKE_H
 

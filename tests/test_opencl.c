@@ -179,6 +179,7 @@ enum { SKIPPED = 77 };
 int main(void)
 {
     int count = 0;
+    setenv("WAVEFIELD_PRODUCTS", "own", 1); /* what a library builds is not counted */
     if (backend_find("opencl")->list(NULL, 0, &count) || count == 0) {
         print_message("skipped: %s\n", wf_error_message());
         return SKIPPED;
