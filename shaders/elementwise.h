@@ -35,6 +35,7 @@ FUNCTION float follower_of(uint follower, float c, float x)
     if (follower == FOLLOW_GELU) return gelu_of(c);
     if (follower == FOLLOW_GELU_BACKWARD) return gelu_gradient(c, x);
     if (follower == FOLLOW_FEATURE) return feature_of(c, x);
+    if (follower == FOLLOW_ADD) return x + c;
     return follower == FOLLOW_GATE ? gate_of(c, x) : gate_of(x, c);
 }
 

@@ -20,6 +20,7 @@
 #define FOLLOW_FEATURE          3u /* (max(c, 0) + 1e-6)·x */
 #define FOLLOW_GATE             4u /* c·sigmoid(x) */
 #define FOLLOW_GATED            5u /* x·sigmoid(c) */
+#define FOLLOW_ADD              6u /* x + c */
 
 /* What a product's kernels do with a finished value of element `to`; THEN: there is a follower. */
 #define PRODUCT_FINISH(to, value) JOIN(PRODUCT_FINISH_, THEN)(to, value)

@@ -89,13 +89,12 @@ void lower_sum_slices(Lowering *lowering, Place partial, int k, int64_t items, i
 
 /* c = op(a)·op(b) + bias as `product` says, or added onto c; a bias of size 0 is none. a and b are
  * in the storage type, bias is float, c is either. Where `follower` (FOLLOW_… of shaders/product.h)
- * says so y is made of c and x, both laid out as c is; FOLLOW_ADD is y = x + c. Then c is of the
- * storage type, and of size 0 where nobody else reads it. */
-enum { FOLLOW_NONE = 0, FOLLOW_ADD = 255 };
+ * says so y is made of c and x, both laid out as c is. Then c is of the storage type, and of size 0
+ * where nobody else reads it. */
 typedef struct ProductPlaces {
     Place a, b, bias, c;
     bool to_real; /* c is float */
-    uint32_t follower;
+    uint32_t follower; /* 0: none */
     Place x, y;
 } ProductPlaces;
 void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,

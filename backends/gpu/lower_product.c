@@ -181,11 +181,11 @@ ProductEnd lower_product_end(const ProductPlaces *places, uint32_t accumulate)
 {
     const Place none = {0};
     ProductEnd end = {.bias = places->bias, .flags = places->bias.size > 0 ? PRODUCT_BIAS : 0};
-    if (places->follower == FOLLOW_ADD) {
+    if (places->follower == FOLLOW_ADD && places->c.size == 0) { /* as what is added to */
         end.x = places->x;
         end.c = places->y;
         end.flags |= PRODUCT_ADDS | PRODUCT_ROUNDS;
-    } else if (places->follower != FOLLOW_NONE) {
+    } else if (places->follower) {
         end.then = true;
         end.x = places->x;
         end.c = places->c;
