@@ -6,7 +6,7 @@ BODY
 {
     FOR_ALL(i, arg.n)
     {
-        float value = gelu_of(LOAD(x, i));
+        float at = LOAD(x, i), value = at * gelu_factor(at, 0u);
         STORE(y, i, arg.accumulate != 0u ? LOAD(y, i) + value : value);
     }
 }

@@ -6,7 +6,7 @@ BODY
 {
     FOR_ALL(i, arg.n)
     {
-        float value = gelu_gradient(LOAD(dy, i), LOAD(x, i));
+        float value = LOAD(dy, i) * gelu_factor(LOAD(x, i), 1u);
         STORE(dx, i, arg.accumulate != 0u ? LOAD(dx, i) + value : value);
     }
 }
