@@ -7,9 +7,8 @@
 #define PRODUCT_BIAS    4u
 #define PRODUCT_TO_REAL 8u  /* the result goes to `real`, else to c */
 #define PRODUCT_ADDS    16u /* x is added to it; where it is added to, x is its own place */
-#define PRODUCT_ROUNDS  32u /* first it is rounded to the storage type, as another op would find it */
-#define PRODUCT_KEEPS   64u /* of a product with a follower: c is written too */
-#define PRODUCT_WIDE    128u /* product_few reads fours */
+#define PRODUCT_KEEPS   32u /* of a product with a follower: c is written too */
+#define PRODUCT_WIDE    64u /* product_few reads fours */
 
 /* The follower of a product, an elementwise op that makes y of c and another input x: the flags'
  * upper bits. */
@@ -27,7 +26,6 @@
 #define PRODUCT_FINISH_0(to, value)                                                                \
     {                                                                                              \
         uint place = to;                                                                           \
-        if ((arg.flags & PRODUCT_ROUNDS) != 0u) value = ROUNDED(value);                            \
         if ((arg.flags & PRODUCT_TO_REAL) != 0u)                                                   \
             AT(real, place) = (arg.flags & PRODUCT_ADDS) != 0u ? AT(real, place) + value : value;  \
         else                                                                                       \

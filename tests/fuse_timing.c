@@ -55,10 +55,7 @@ static double bytes_moved(const Program *program)
 {
     const CommandList *list = gpu->backend->program_commands(program);
     double bytes = 0;
-    for (int i = 0; i < list->n_accesses; i++) {
-        const Access *access = &list->accesses[i];
-        bytes += (double)access->place.size * (access->read + access->write);
-    }
+    for (int i = 0; i < list->n_accesses; i++) bytes += (double)list->accesses[i].place.size;
     return bytes;
 }
 

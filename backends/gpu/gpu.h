@@ -107,8 +107,8 @@ bool gpu_supports(const GpuLimits *limits, const Graph *graph, const Node *node,
 int gpu_fuse(const GpuLimits *limits, const Graph *graph, int first);
 int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, int first, int count);
 
-/* Appends the steps of every node, or group of nodes, with barriers derived. The list starts zeroed and is freed by
- * gpu_list_free() on failure too. */
+/* Appends the steps of every node, or group of nodes, with barriers derived. The list starts zeroed
+ * and is freed by gpu_list_free() on failure too. */
 wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list);
 void gpu_list_free(GpuList *list);
 

@@ -93,7 +93,7 @@ void lower_sum_slices(Lowering *lowering, Place partial, int k, int64_t items, i
  * where nobody else reads it. */
 typedef struct ProductPlaces {
     Place a, b, bias, c;
-    bool to_real; /* c is float */
+    bool to_real;      /* c is float */
     uint32_t follower; /* 0: none */
     Place x, y;
 } ProductPlaces;
@@ -113,7 +113,8 @@ typedef struct ProductEnd {
     uint32_t flags;
     bool then;
 } ProductEnd;
-ProductEnd lower_product_end(const ProductPlaces *places, uint32_t accumulate);
+ProductEnd lower_product_end(const Lowering *lowering, const ProductPlaces *places,
+                             uint32_t accumulate);
 /* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
 bool lower_suits_few_rows(const ProductParams *product);
 void lower_product_few(Lowering *lowering, const ProductParams *product, Place a, Place b,

@@ -3,8 +3,8 @@
 #include "backends/gpu/lower.h"
 
 typedef struct Tile {
-    KernelId kernel[2],
-        wide[2]; /* without and with a follower; the same where operands are aligned */
+    KernelId kernel[2]; /* without and with a follower */
+    KernelId wide[2];   /* the same where operands are aligned */
     int64_t rows, cols, depth;
 } Tile;
 
@@ -177,14 +177,16 @@ bool lower_own_product(const GpuLimits *limits, const ProductParams *p, DType st
     return gpu_product_choice(limits, p, tuned, storage).tile != TILE_LIBRARY;
 }
 
-ProductEnd lower_product_end(const ProductPlaces *places, uint32_t accumulate)
+ProductEnd lower_product_end(const Lowering *l, const ProductPlaces *places, uint32_t accumulate)
 {
+    /* A sum is what adding to a result does, unless the product is to be rounded first. */
+    bool sums = places->follower == FOLLOW_ADD && l->graph->storage == DTYPE_REAL;
     const Place none = {0};
     ProductEnd end = {.bias = places->bias, .flags = places->bias.size > 0 ? PRODUCT_BIAS : 0};
-    if (places->follower == FOLLOW_ADD && places->c.size == 0) { /* as what is added to */
+    if (sums && places->c.size == 0) {
         end.x = places->x;
         end.c = places->y;
-        end.flags |= PRODUCT_ADDS | PRODUCT_ROUNDS;
+        end.flags |= PRODUCT_ADDS;
     } else if (places->follower) {
         end.then = true;
         end.x = places->x;
@@ -219,7 +221,7 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
     if (l->visit) l->visit(l->visit_context, p);
     if (!places->follower && lower_by_library(l, p, places, accumulate)) return;
     ProductChoice choice = choose(l->limits, p, l->graph->storage);
-    ProductEnd end = lower_product_end(places, accumulate);
+    ProductEnd end = lower_product_end(l, places, accumulate);
     if (choice.tile == TILE_FEW) {
         lower_product_few(l, p, places->a, places->b, &end, choice.splits);
         return;

@@ -35,7 +35,8 @@ wf_status commands_begin(CommandList *list, int node);
 /* Adds an access to the last command. Places of size 0 are ignored. */
 wf_status commands_access(CommandList *list, Place place, bool read, bool write);
 
-/* One command a node, or a group of nodes, with the accesses its inputs, outputs and workspace imply. */
+/* One command a node, or a group of nodes, with the accesses its inputs, outputs and workspace
+ * imply. */
 wf_status commands_from_plan(CommandList *list, const Plan *plan);
 /* The accesses of one node, for backends with several commands a node. */
 wf_status commands_access_node(CommandList *list, const Plan *plan, int node);

@@ -39,10 +39,11 @@ typedef struct PlanQueries {
     bool (*supports)(void *context, const Graph *graph, const Node *node);
     /* How many consecutive nodes from `first` on the device runs as one, at least 1; it supports
      * what it names here. NULL: 1, always. What is made and read among them only gets no place, and
-     * the device passes it on by itself; all else they make is written. An elementwise node's output
-     * may take over its input's place as ever, if no other node of the group touches that. */
+     * the device passes it on by itself; all else they make is written. An elementwise node's
+     * output may take over its input's place as ever, if no other node of the group touches that.
+     */
     int (*fuse)(void *context, const Graph *graph, int first);
-    /* Bytes of scratch that `count` nodes from `first` on want while they run as one. NULL: none. */
+    /* Bytes of scratch that `count` nodes from `first` on want, run as one. NULL: none. */
     int64_t (*workspace)(void *context, const Graph *graph, int first, int count);
 } PlanQueries;
 
