@@ -7,6 +7,7 @@
  * processor, that is its work, and what else the machine does hardly shows. Prints medians, and the
  * bytes that the commands read and write. */
 #include "backends/gpu/gpu.h"
+#include "check/timing.h"
 #include "train/pass.h"
 #include "wavefield/generate.h"
 
@@ -38,18 +39,6 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof *values, by_value);
-    return values[TURNS / 2];
-}
-
 /* Bytes of a replay; a dispatch moves each of its buffers once. */
 static double bytes_moved(const Program *program)
 {
@@ -61,7 +50,7 @@ static double bytes_moved(const Program *program)
 
 static void report(const char *what, double *fused, double *apart, double bytes, double apart_bytes)
 {
-    double a = median(fused), b = median(apart);
+    double a = median(fused, TURNS), b = median(apart, TURNS);
     printf("%-38s %9.3f over %9.3f ms = %.3f", what, 1e3 * a, 1e3 * b, a / b);
     if (bytes > 0)
         printf("   %8.2f over %8.2f MB = %.3f", 1e-6 * bytes, 1e-6 * apart_bytes,
