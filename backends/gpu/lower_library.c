@@ -116,7 +116,7 @@ bool lower_by_library(Lowering *l, const ProductParams *p, const ProductPlaces *
     if (bytes > 0) form.product.workspace = lower_scratch(l, bytes);
     emit_items(l, &form);
     if (form.finish) {
-        const ProductEnd end = lower_product_end(places, accumulate);
+        const ProductEnd end = lower_product_end(l, places, accumulate);
         lower_product_sum(l, p, &end, form.product.c, p->sum_batch ? 1 : p->batch, 1);
     }
     return true;

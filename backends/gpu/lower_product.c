@@ -174,7 +174,7 @@ static uint32_t along(const ProductParams *p)
 bool lower_own_product(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p, storage);
-    return gpu_product_choice(limits, p, tuned, storage).tile != TILE_LIBRARY;
+    return gpu_product_choice(limits, p, storage, tuned).tile != TILE_LIBRARY;
 }
 
 ProductEnd lower_product_end(const Lowering *l, const ProductPlaces *places, uint32_t accumulate)
