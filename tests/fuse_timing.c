@@ -255,9 +255,13 @@ int main(int argc, char **argv)
     check(wf_device_open(argv[1], &device));
     gpu = device;
     if (!gpu->backend->gpu_limits) return 2;
+    GpuLimits *limits = gpu->backend->gpu_limits(gpu);
+    GpuLibrary *library = limits->library;
+    limits->library = NULL; /* nothing is fused to a library's products */
     printf("%s (%s)\n", gpu->info.name, gpu->info.driver);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) time_pair(&pairs[i]);
     time_model(argc > 2 ? argv[2] : "demo", argc > 3 ? argc - 3 : 0, argv + 3);
+    limits->library = library;
     wf_device_close(device);
     return 0;
 }

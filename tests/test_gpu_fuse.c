@@ -3,7 +3,7 @@
  * Exit code 77, a skip, where this build or machine has none. */
 #include "tests/support.h"
 
-#include "backends/gpu/gpu.h"
+#include "backends/gpu/lower.h"
 #include "check/run.h"
 
 #include "tests/train_fixture.h"
@@ -11,6 +11,7 @@
 enum { SKIPPED = 77 };
 
 static Device *gpu;
+static GpuLibrary *library; /* of the device, which is used without it but where a test says so */
 
 static GpuLimits *limits(void)
 {
@@ -264,6 +265,21 @@ static void what_would_overwrite_is_left_apart(void **state)
     assert_int_equal(group_of(&gaps), 1);
 }
 
+/* Where a library computes the product nothing is fused to it. */
+static void a_librarys_products_are_left_apart(void **state)
+{
+    (void)state;
+    Pair pair = pair_create();
+    pair_multiply(&pair, 0);
+    pair_follow(&pair, OP_ADD, pair.x, pair.c, pair.y);
+    limits()->library = library;
+    bool taken = library && lower_library_takes(limits(), &pair.product, DTYPE_REAL) &&
+                 lower_library_is_rule(limits(), &pair.product);
+    int count = group_of(&pair);
+    limits()->library = NULL;
+    assert_int_equal(count, taken ? 1 : 2);
+}
+
 /* A group is given the workspace of its product's splits, once. */
 static void a_group_has_its_products_workspace(void **state)
 {
@@ -315,6 +331,8 @@ int main(int argc, char **argv)
     }
     int closed = open_gpu(argv[1]);
     if (closed) return closed;
+    library = limits()->library;
+    limits()->library = NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(followers_change_no_bits),
         cmocka_unit_test(nor_do_they_in_any_tile),
@@ -323,10 +341,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(recomputing_keeps_bits),
         cmocka_unit_test(products_and_followers_go_together),
         cmocka_unit_test(what_would_overwrite_is_left_apart),
+        cmocka_unit_test(a_librarys_products_are_left_apart),
         cmocka_unit_test(a_group_has_its_products_workspace),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_close_devices();
+    limits()->library = library;
     gpu->backend->close(gpu);
     return failed;
 }
