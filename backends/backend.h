@@ -75,7 +75,9 @@ struct Backend {
 
     /* False: not on this device, or not in this form. `why` (may be NULL) gets a constant text. */
     bool (*supports)(const Device *device, const Graph *graph, const Node *node, const char **why);
-    int64_t (*workspace)(const Device *device, const Graph *graph, const Node *node);
+    /* As in PlanQueries. NULL: no nodes are fused. */
+    int (*fuse)(const Device *device, const Graph *graph, int first);
+    int64_t (*workspace)(const Device *device, const Graph *graph, int first, int count);
 
     /* Buffers are uninitialised. WF_ERROR_MEMORY when there is no room. */
     wf_status (*buffer_create)(Device *device, int64_t size, Buffer **out);
@@ -102,10 +104,11 @@ struct Backend {
     void (*program_destroy)(Program *program);
     /* Enqueues one replay; later reads and writes of buffers come after it. */
     wf_status (*program_run)(Program *program);
-    /* Runs commands of nodes [first, last) only, and waits: for finding the first bad tensor. */
+    /* Runs commands of nodes [first, last) only, and waits: for finding the first bad tensor. Those
+     * of a group run with its first node. */
     wf_status (*program_run_nodes)(Program *program, int first, int last);
     /* What lowering for this device goes by, to be changed only by the tuning and tests of it, and
-     * before programs are made. NULL: not a GPU. */
+     * before plans are made. NULL: not a GPU. */
     struct GpuLimits *(*gpu_limits)(Device *device);
     /* The recorded commands with their barriers, for the checker. Owned by the program. */
     const CommandList *(*program_commands)(const Program *program);

@@ -136,19 +136,26 @@ static bool query_supports(void *context, const Graph *graph, const Node *node)
     return query->device->backend->supports(query->device, graph, node, &query->why);
 }
 
-static int64_t query_workspace(void *context, const Graph *graph, const Node *node)
+static int query_fuse(void *context, const Graph *graph, int first)
+{
+    const Device *device = ((const Query *)context)->device;
+    return device->backend->fuse ? device->backend->fuse(device, graph, first) : 1;
+}
+
+static int64_t query_workspace(void *context, const Graph *graph, int first, int count)
 {
     const Query *query = context;
-    return query->device->backend->workspace(query->device, graph, node);
+    return query->device->backend->workspace(query->device, graph, first, count);
 }
 
 wf_status device_plan_create(Device *device, const Graph *graph, Plan **out)
 {
     Query query = {.device = device};
-    wf_status status = plan_create(
-        graph, &device->limits,
-        &(PlanQueries){.context = &query, .supports = query_supports, .workspace = query_workspace},
-        out);
+    const PlanQueries queries = {.context = &query,
+                                 .supports = query_supports,
+                                 .fuse = query_fuse,
+                                 .workspace = query_workspace};
+    wf_status status = plan_create(graph, &device->limits, &queries, out);
     if (status == WF_ERROR_UNSUPPORTED && query.why)
         return fail(status, "%s (%s)", wf_error_message(), query.why);
     return status;

@@ -237,6 +237,8 @@ typedef unsigned int uint;
 #define LOAD(buffer, i)         JOIN(VALUE_, STORAGE)(AT(buffer, i))
 #define LOAD4(buffer, i)        JOIN(VALUE4_, STORAGE)(AT(buffer, i))
 #define STORE(buffer, i, value) AT(buffer, i) = JOIN(STORED_, STORAGE)(value)
+/* The value as it would be loaded once stored. */
+#define ROUNDED(value)          JOIN(VALUE_, STORAGE)(JOIN(STORED_, STORAGE)(value))
 
 #include "half.h"
 

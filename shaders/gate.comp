@@ -1,12 +1,12 @@
 /* y = x·sigmoid(g). */
-#include "math.h"
+#include "elementwise.h"
 
 KERNEL(gate, 256, READ(x) READ(g) UPDATE(y), UINT(n) UINT(accumulate))
 BODY
 {
     FOR_ALL(i, arg.n)
     {
-        float value = LOAD(x, i) * sigmoid(LOAD(g, i));
+        float value = gate_of(LOAD(x, i), LOAD(g, i));
         STORE(y, i, arg.accumulate != 0u ? LOAD(y, i) + value : value);
     }
 }

@@ -3,20 +3,31 @@
  * through group memory, whose columns stand PAD elements farther apart than they are long: 1 keeps
  * what is written along the inner axis on different banks, 0 fits 16 KiB.
  *
- * Element (i, k) of op(A) stands at i·row_a + k·inner_a, (k, j) of op(B) at k·inner_b + j·col_b; of
- * each pair one is 1, and lanes run along it. Items beyond one are added into the same result. The
+ * Element (i, k) of op(A) stands at i·ld_a + k with PRODUCT_ALONG_A, else at i + k·ld_a, (k, j) of
+ * op(B) at k + j·ld_b with PRODUCT_ALONG_B, else at k·ld_b + j; lanes run along the axis where
+ * elements are neighbours. Items beyond one are added into the same result. The
  * inner axis, all items' blocks in a row, may be cut in splits, each giving a result of its own
  * (product_sum adds them): group z is item·splits + split. With FOURS operands are read in fours
  * along the axis where elements are neighbours, and everything along it is a multiple of four. The
- * result goes to c, or, where `to_real`, to `real`: float whatever the storage type is, as gradients
- * of parameters and splits are. */
-#include "dialect.h"
+ * result goes to c, or to `real`: float whatever the storage type is, as gradients of parameters and
+ * splits are. With THEN the product has a follower, whose result goes to y, at the same element, and
+ * which sees c as it would be loaded. The flags and followers are product.h's. */
+#include "elementwise.h"
+
+/* In the end each row of results in turn becomes the first: a follower is too long to be spelled out
+ * for all of them. */
+#if THEN
+#define EACH_ROW
+#else
+#define EACH_ROW UNROLL
+#endif
 
 KERNEL(product, 256,
-       READ(a) READ4(a4) READ(b) READ4(b4) READ_FLOAT(bias) UPDATE(c) UPDATE_FLOAT(real),
-       UINT(rows) UINT(cols) UINT(inner) UINT(row_a) UINT(inner_a) UINT(inner_b) UINT(col_b)
-       UINT(ld_c) UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
-       UINT(items) UINT(splits) UINT(has_bias) UINT(to_real) UINT(accumulate))
+       READ(a) READ4(a4) READ(b) READ4(b4) READ_FLOAT(bias) READ(x) UPDATE(c)
+       UPDATE_FLOAT(real) UPDATE(y),
+       UINT(rows) UINT(cols) UINT(inner) UINT(ld_a) UINT(ld_b) UINT(ld_c)
+       UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
+       UINT(items) UINT(splits) UINT(flags))
 SHARED(float, tile_a, DEPTH * (16 * ROWS_EACH + PAD))
 SHARED(float, tile_b, DEPTH * (16 * COLS_EACH + PAD))
 BODY
@@ -27,6 +38,10 @@ BODY
     uint lane_row = LANE / 16u, lane_col = LANE % 16u;
     uint first_row = GROUP_Y * tile_rows, first_col = GROUP_X * tile_cols;
     uint split = GROUP_Z % arg.splits, result = GROUP_Z / arg.splits;
+    bool along_a = (arg.flags & PRODUCT_ALONG_A) != 0u;
+    bool along_b = (arg.flags & PRODUCT_ALONG_B) != 0u;
+    uint row_a = along_a ? arg.ld_a : 1u, inner_a = along_a ? 1u : arg.ld_a;
+    uint col_b = along_b ? arg.ld_b : 1u, inner_b = along_b ? 1u : arg.ld_b;
 
     float sum[ROWS_EACH][COLS_EACH];
     UNROLL for (int m = 0; m < ROWS_EACH; m++)
@@ -38,15 +53,14 @@ BODY
     for (uint block = split * each; block < end; block++) {
         uint item = result + block / blocks, first_inner = block % blocks * DEPTH;
         for (uint t = LANE; t < tile_rows * DEPTH / at_once; t += LANES) {
-            bool along = arg.inner_a == 1u;
-            uint i = along ? t / (DEPTH / at_once) : t % (tile_rows / at_once) * at_once;
-            uint k = along ? t % (DEPTH / at_once) * at_once : t / (tile_rows / at_once);
+            uint i = along_a ? t / (DEPTH / at_once) : t % (tile_rows / at_once) * at_once;
+            uint k = along_a ? t % (DEPTH / at_once) * at_once : t / (tile_rows / at_once);
             bool inside = first_row + i < arg.rows && first_inner + k < arg.inner;
-            uint from = item * arg.stride_a + (first_row + i) * arg.row_a +
-                        (first_inner + k) * arg.inner_a;
+            uint from = item * arg.stride_a + (first_row + i) * row_a +
+                        (first_inner + k) * inner_a;
             uint to = k * pitch_a + i;
 #if FOURS
-            uint apart = along ? pitch_a : 1u;
+            uint apart = along_a ? pitch_a : 1u;
             float4 value = FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
             if (inside) value = LOAD4(a4, from / 4u);
             tile_a[to] = value.x;
@@ -60,15 +74,14 @@ BODY
 #endif
         }
         for (uint t = LANE; t < tile_cols * DEPTH / at_once; t += LANES) {
-            bool along = arg.inner_b == 1u;
-            uint j = along ? t / (DEPTH / at_once) : t % (tile_cols / at_once) * at_once;
-            uint k = along ? t % (DEPTH / at_once) * at_once : t / (tile_cols / at_once);
+            uint j = along_b ? t / (DEPTH / at_once) : t % (tile_cols / at_once) * at_once;
+            uint k = along_b ? t % (DEPTH / at_once) * at_once : t / (tile_cols / at_once);
             bool inside = first_col + j < arg.cols && first_inner + k < arg.inner;
-            uint from = item * arg.stride_b + (first_inner + k) * arg.inner_b +
-                        (first_col + j) * arg.col_b;
+            uint from = item * arg.stride_b + (first_inner + k) * inner_b +
+                        (first_col + j) * col_b;
             uint to = k * pitch_b + j;
 #if FOURS
-            uint apart = along ? pitch_b : 1u;
+            uint apart = along_b ? pitch_b : 1u;
             float4 value = FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
             if (inside) value = LOAD4(b4, from / 4u);
             tile_b[to] = value.x;
@@ -96,20 +109,20 @@ BODY
     }
 
     uint at = GROUP_Z * arg.stride_c;
-    UNROLL for (int m = 0; m < ROWS_EACH; m++) {
+    EACH_ROW for (int m = 0; m < ROWS_EACH; m++) {
         UNROLL for (int n = 0; n < COLS_EACH; n++) {
             uint i = first_row + lane_row + 16u * TO_UINT(m);
             uint j = first_col + lane_col + 16u * TO_UINT(n);
             if (i < arg.rows && j < arg.cols) {
-                float value = sum[m][n];
-                if (arg.has_bias != 0u) value += AT(bias, result * arg.stride_bias + j);
-                uint place = at + i * arg.ld_c + j;
-                if (arg.to_real != 0u)
-                    AT(real, place) = arg.accumulate != 0u ? AT(real, place) + value : value;
-                else
-                    STORE(c, place, arg.accumulate != 0u ? LOAD(c, place) + value : value);
+                float value = sum[0][n];
+                if ((arg.flags & PRODUCT_BIAS) != 0u)
+                    value += AT(bias, result * arg.stride_bias + j);
+                PRODUCT_FINISH(at + i * arg.ld_c + j, value)
             }
         }
+        UNROLL for (int next = 1; next < ROWS_EACH; next++)
+            UNROLL for (int n = 0; n < COLS_EACH; n++) sum[next - 1][n] = sum[next][n];
     }
 }
 END
+#undef EACH_ROW

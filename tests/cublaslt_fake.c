@@ -3,6 +3,7 @@
 #include "backends/cuda/cublaslt.h"
 #include "backends/gpu/cache.h"
 #include "backends/gpu/scalars.h"
+#include "shaders/product.h"
 #include "tensor/half.h"
 #include "tests/cuda_fake.h"
 
@@ -413,7 +414,7 @@ static cublasStatus_t fake_matmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t 
 /* ---- product_sum ---- */
 
 typedef struct Sum {
-    char *partial, *bias, *c, *real;
+    char *partial, *bias, *x, *c, *real, *y;
     cudaDataType type;
     product_sum_scalars arg;
 } Sum;
@@ -423,17 +424,18 @@ static void add_up(const void *what)
     const Sum *s = what;
     const product_sum_scalars *arg = &s->arg;
     int64_t size = (int64_t)arg->rows * arg->cols;
-    void *to = arg->to_real ? s->real : s->c;
-    cudaDataType type = arg->to_real ? CUDA_R_32F : s->type;
+    bool to_real = (arg->flags & PRODUCT_TO_REAL) != 0;
+    void *to = to_real ? s->real : s->c, *from = to_real ? s->real : s->x;
+    cudaDataType type = to_real ? CUDA_R_32F : s->type;
     for (int64_t item = 0; item < arg->items; item++)
         for (int64_t t = 0; t < size; t++) {
             double value = 0;
             for (int64_t split = 0; split < arg->splits; split++)
                 value += load(s->partial, CUDA_R_32F, (item * arg->splits + split) * size + t);
-            if (arg->has_bias)
+            if (arg->flags & PRODUCT_BIAS)
                 value += load(s->bias, CUDA_R_32F, item * arg->stride_bias + t % arg->cols);
             int64_t at = item * arg->stride_c + t / arg->cols * arg->ld_c + t % arg->cols;
-            if (arg->accumulate) value += load(to, type, at);
+            if (arg->flags & PRODUCT_ADDS) value += load(from, type, at);
             store(to, type, at, value);
         }
 }
@@ -443,9 +445,9 @@ static void sum_kernel(KernelId kernel, void **parameters, CUstream stream)
     static const cudaDataType types[] = {CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF};
     if (kernel < KERNEL_PRODUCT_SUM || kernel > KERNEL_PRODUCT_SUM + 2) return;
     Sum sum = {.type = types[kernel - KERNEL_PRODUCT_SUM]};
-    char **places[] = {&sum.partial, &sum.bias, &sum.c, &sum.real};
-    for (int i = 0; i < 4; i++) *places[i] = (char *)(uintptr_t) * (CUdeviceptr *)parameters[i];
-    sum.arg = *(const product_sum_scalars *)parameters[4];
+    char **places[] = {&sum.partial, &sum.bias, &sum.x, &sum.c, &sum.real, &sum.y};
+    for (int i = 0; i < 6; i++) *places[i] = (char *)(uintptr_t) * (CUdeviceptr *)parameters[i];
+    sum.arg = *(const product_sum_scalars *)parameters[6];
     fake_work(stream, add_up, &sum, sizeof sum);
 }
 

@@ -37,6 +37,7 @@ if(TARGET wf_opencl)
     wf_opencl_test(opencl_products_pocl pocl.icd pocl-opencl-icd test_opencl_products)
   endif()
   wf_opencl_test(gpu_tuning_pocl pocl.icd pocl-opencl-icd test_gpu_tuning opencl)
+  wf_opencl_test(gpu_fuse_pocl pocl.icd pocl-opencl-icd test_gpu_fuse opencl)
 
   wf_test_program(test_opencl_device)
   target_include_directories(test_opencl_device PRIVATE ${PROJECT_BINARY_DIR}/generated)

@@ -681,7 +681,7 @@ static int64_t head_workspace(int64_t rows)
                  &(NodeParams){.op = OP_HEAD_LOSS, .in = in, .n_in = 4, .out = out, .n_out = 4});
     test_ok(graph_status(graph));
     assert_true(gpu->backend->supports(gpu, graph, &graph->nodes[0], NULL));
-    int64_t bytes = gpu->backend->workspace(gpu, graph, &graph->nodes[0]);
+    int64_t bytes = gpu->backend->workspace(gpu, graph, 0, 1);
     graph_destroy(graph);
     return bytes;
 }

@@ -102,7 +102,19 @@ static void claim(Memory *memory, Place place, TensorId root)
         memory->unit[place.slab][u] = root;
 }
 
-/* Returns the number of reads that found another tensor's bytes. */
+/* Does the group that begins with `first` make the tensor before output k of node n? */
+static bool made_before(const Graph *graph, int first, int n, int k, TensorId root)
+{
+    for (int m = first; m <= n; m++)
+        for (int other = 0; other < (m < n ? graph->nodes[m].n_out : k); other++) {
+            TensorId out = graph->nodes[m].out[other];
+            if (out != NO_TENSOR && root_of(graph, out) == root) return true;
+        }
+    return false;
+}
+
+/* A group reads what it needs from outside, at any time until it ends; then all it made is there.
+ * Returns the number of reads that found another tensor's bytes. */
 static int play(const Plan *plan)
 {
     const Graph *graph = plan->graph;
@@ -116,20 +128,29 @@ static int play(const Plan *plan)
         if (graph->tensors[i].region && graph->tensors[i].base == NO_TENSOR)
             claim(&memory, plan->places[i], i);
     int bad = 0;
-    for (int n = 0; n < graph->n_nodes; n++) {
-        const Node *node = &graph->nodes[n];
-        for (int k = 0; k < node->n_in; k++)
-            if (node->in[k] != NO_TENSOR &&
-                !holds(&memory, plan->places[node->in[k]], root_of(graph, node->in[k])))
-                bad++;
-        for (int k = 0; k < node->n_out; k++) {
-            TensorId out = node->out[k];
-            if (out == NO_TENSOR) continue;
-            if ((node->accumulate >> k & 1u) &&
-                !holds(&memory, plan->places[out], root_of(graph, out)))
-                bad++;
-            claim(&memory, plan->places[out], root_of(graph, out));
+    for (int first = 0; first < graph->n_nodes; first += plan->group[first]) {
+        int end = first + plan->group[first];
+        for (int n = first; n < end; n++) {
+            const Node *node = &graph->nodes[n];
+            for (int k = -node->n_in; k < node->n_out; k++) { /* inputs, then outputs */
+                TensorId id = k < 0 ? node->in[-1 - k] : node->out[k];
+                if (id == NO_TENSOR || (k >= 0 && !(node->accumulate >> k & 1u))) continue;
+                TensorId root = root_of(graph, id);
+                if (!made_before(graph, first, n, k, root))
+                    bad += !holds(&memory, plan->places[id], root);
+            }
         }
+        for (int n = first; n < end; n++)
+            for (int k = 0; k < graph->nodes[n].n_out; k++) {
+                TensorId out = graph->nodes[n].out[k];
+                if (out != NO_TENSOR) claim(&memory, plan->places[out], root_of(graph, out));
+            }
+        for (int n = first; n < end; n++) /* no output of the group lies on another */
+            for (int k = 0; k < graph->nodes[n].n_out; k++) {
+                TensorId out = graph->nodes[n].out[k];
+                if (out != NO_TENSOR)
+                    bad += !holds(&memory, plan->places[out], root_of(graph, out));
+            }
     }
     for (int s = 0; s < plan->n_slabs; s++) free(memory.unit[s]);
     free(memory.unit);
@@ -154,6 +175,203 @@ static void plans_keep_what_is_still_read(void **state)
         plan_destroy(plan);
         graph_destroy(graph);
     }
+}
+
+/* ---- groups ---- */
+
+/* Groups of one to four nodes, drawn from the seed and the node. */
+static int fuse_at_random(void *context, const Graph *graph, int first)
+{
+    Rng rng = {.seed = *(const uint64_t *)context, .stream = (uint64_t)first};
+    int most = graph->n_nodes - first;
+    return 1 + (int)rng_below(&rng, (uint64_t)(most < 4 ? most : 4));
+}
+
+/* The groups whose nodes touch the tensor's bytes: the first and the last; and whether one reads.
+ */
+static void groups_of(const Plan *plan, TensorId root, int *begin, int *end, bool *read)
+{
+    const Graph *graph = plan->graph;
+    *begin = *end = -1;
+    *read = false;
+    for (int n = 0, leader = 0; n < graph->n_nodes; n++) {
+        if (plan->group[n] > 0) leader = n;
+        const Node *node = &graph->nodes[n];
+        for (int k = 0; k < node->n_in + node->n_out; k++) {
+            TensorId id = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
+            if (id == NO_TENSOR || root_of(graph, id) != root) continue;
+            if (*begin < 0) *begin = leader;
+            *end = leader;
+            *read |= k < node->n_in;
+        }
+    }
+}
+
+/* What lives in one group has no place, nor have its views; all else has one. */
+static void expect_places(const Plan *plan)
+{
+    const Graph *graph = plan->graph;
+    for (int i = 0; i < graph->n_tensors; i++) {
+        int begin, end;
+        bool read, external = graph->tensors[root_of(graph, i)].region != NULL;
+        groups_of(plan, root_of(graph, i), &begin, &end, &read);
+        if (begin < 0) continue;
+        bool passed_on = !external && read && begin == end && plan->group[begin] > 1;
+        assert_true((plan->places[i].size == 0) == passed_on);
+    }
+}
+
+static void groups_keep_what_is_still_read(void **state)
+{
+    (void)state;
+    Rng rng = {.seed = 14};
+    int64_t whole = 0, grouped = 0;
+    for (uint64_t round = 0; round < 200; round++) {
+        Region region;
+        Graph *graph = random_graph(&rng, &region);
+        PlanQueries queries = {.context = &round, .fuse = fuse_at_random};
+        Plan *plan = NULL, *apart = NULL;
+        assert_int_equal(plan_create(graph, &LIMITS, &queries, &plan), WF_OK);
+        assert_int_equal(plan_create(graph, &LIMITS, NULL, &apart), WF_OK);
+        assert_int_equal(play(plan), 0);
+        expect_places(plan);
+        CommandList list = {0};
+        assert_int_equal(commands_from_plan(&list, plan), WF_OK);
+        assert_true(list.n_commands < graph->n_nodes);
+        for (int c = 0; c < list.n_commands; c++)
+            assert_true(plan->group[list.commands[c].node] > 0);
+        assert_int_equal(hazards_derive(&list), WF_OK);
+        assert_int_equal(hazards_check(&list, plan), WF_OK);
+        commands_free(&list);
+        grouped += plan_memory(plan);
+        whole += plan_memory(apart);
+        plan_destroy(plan);
+        plan_destroy(apart);
+        graph_destroy(graph);
+    }
+    assert_true(grouped < 2 * whole); /* lives are longer, tensors fewer */
+}
+
+/* The nodes that OneGroup names are one group, all others apart. */
+typedef struct OneGroup {
+    int first, count;
+} OneGroup;
+
+static int fuse_one_group(void *context, const Graph *graph, int first)
+{
+    const OneGroup *group = context;
+    (void)graph;
+    return first == group->first ? group->count : 1;
+}
+
+static int64_t bytes_by_nodes(void *context, const Graph *graph, int first, int count)
+{
+    (void)context;
+    (void)graph;
+    return 100 * first + count;
+}
+
+static Plan *plan_group(const Graph *graph, OneGroup group)
+{
+    Plan *plan = NULL;
+    PlanQueries queries = {.context = &group, .fuse = fuse_one_group, .workspace = bytes_by_nodes};
+    assert_int_equal(plan_create(graph, &LIMITS, &queries, &plan), WF_OK);
+    assert_int_equal(play(plan), 0);
+    return plan;
+}
+
+static bool same_place(const Plan *plan, TensorId a, TensorId b)
+{
+    return plan->places[a].slab == plan->places[b].slab &&
+           plan->places[a].offset == plan->places[b].offset;
+}
+
+/* x = p; c = gelu(of x, or of p); y = x + a view of c; where wanted c is read once more. */
+typedef struct Residual {
+    Graph *graph;
+    Region region;
+    TensorId x, c, view, y;
+} Residual;
+
+static void residual_create(Residual *this, bool of_x, bool again)
+{
+    *this = (Residual){.graph = graph_create(), .region = {.name = "p", .size = 4096}};
+    TensorId p = graph_external(this->graph, "p", DTYPE_REAL, SHAPE(2, 128), &this->region, 0);
+    this->x = unary(this->graph, OP_COPY, p);
+    this->c = unary(this->graph, OP_GELU, of_x ? this->x : p);
+    this->view = graph_view(this->graph, this->c, SHAPE(2, 128), 0);
+    this->y = binary(this->graph, OP_ADD, this->x, this->view);
+    if (again) unary(this->graph, OP_COPY, this->c);
+    unary(this->graph, OP_COPY, this->y);
+    assert_int_equal(graph_status(this->graph), WF_OK);
+}
+
+static void what_a_group_passes_on_has_no_place(void **state)
+{
+    (void)state;
+    for (int again = 0; again <= 1; again++) {
+        Residual r;
+        residual_create(&r, false, again);
+        Plan *plan = plan_group(r.graph, (OneGroup){1, 2});
+        assert_true((plan->places[r.c].size > 0) == again);
+        assert_true((plan->places[r.view].size > 0) == again);
+        assert_true(plan->places[r.y].size > 0);
+        assert_int_equal(plan->group[1], 2);
+        assert_int_equal(plan->group[2], 0);
+        assert_int_equal(plan->workspace[1].size, 102);
+        assert_int_equal(plan->workspace[2].size, 0);
+        plan_destroy(plan);
+        plan = plan_group(r.graph, (OneGroup){-1, 1});
+        assert_true(plan->places[r.c].size > 0);
+        assert_int_equal(plan->workspace[2].size, 201);
+        plan_destroy(plan);
+        graph_destroy(r.graph);
+    }
+}
+
+/* The sum stands on x; but not where the other node of its group reads x at the same time. */
+static void a_group_overwrites_what_one_node_reads_alone(void **state)
+{
+    (void)state;
+    for (int of_x = 0; of_x <= 1; of_x++) {
+        Residual r;
+        residual_create(&r, of_x, false);
+        Plan *plan = plan_group(r.graph, (OneGroup){1, 2});
+        assert_true(same_place(plan, r.x, r.y) != of_x);
+        plan_destroy(plan);
+        plan = plan_group(r.graph, (OneGroup){-1, 1});
+        assert_true(same_place(plan, r.x, r.y));
+        plan_destroy(plan);
+        graph_destroy(r.graph);
+    }
+}
+
+/* What nobody reads may be what the caller wants. */
+static void a_result_nobody_reads_is_kept(void **state)
+{
+    (void)state;
+    Residual r;
+    residual_create(&r, false, false);
+    Plan *plan = plan_group(r.graph, (OneGroup){2, 2}); /* the sum and its copy */
+    assert_int_equal(plan->places[r.y].size, 0);
+    assert_true(plan->places[r.graph->nodes[3].out[0]].size > 0);
+    plan_destroy(plan);
+    graph_destroy(r.graph);
+}
+
+static void a_group_beyond_the_graph_is_refused(void **state)
+{
+    (void)state;
+    Residual r;
+    residual_create(&r, false, false);
+    for (int count = 0; count <= 3; count += 3) {
+        OneGroup group = {2, count};
+        PlanQueries queries = {.context = &group, .fuse = fuse_one_group};
+        Plan *plan = NULL;
+        assert_int_equal(plan_create(r.graph, &LIMITS, &queries, &plan), WF_ERROR_ARGUMENT);
+        assert_non_null(strstr(wf_error_message(), "from add on"));
+    }
+    graph_destroy(r.graph);
 }
 
 static void a_place_given_away_too_early_is_seen(void **state)
@@ -332,6 +550,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_keep_what_is_still_read),
+        cmocka_unit_test(groups_keep_what_is_still_read),
+        cmocka_unit_test(what_a_group_passes_on_has_no_place),
+        cmocka_unit_test(a_group_overwrites_what_one_node_reads_alone),
+        cmocka_unit_test(a_result_nobody_reads_is_kept),
+        cmocka_unit_test(a_group_beyond_the_graph_is_refused),
         cmocka_unit_test(a_place_given_away_too_early_is_seen),
         cmocka_unit_test(places_are_reused),
         cmocka_unit_test(every_barrier_is_needed_and_enough),

@@ -34,6 +34,7 @@ if(TARGET wf_vulkan)
   wf_vulkan_test(steps_lavapipe "${lavapipe}" mesa-vulkan-drivers test_steps vulkan)
   wf_vulkan_test(steps_swiftshader "${swiftshader}" chromium test_steps vulkan)
   wf_vulkan_test(gpu_tuning_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_tuning vulkan)
+  wf_vulkan_test(gpu_fuse_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_fuse vulkan)
   if(lavapipe AND validation)
     wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
     wf_vulkan_test(gpu_training_validation "${lavapipe}" mesa-vulkan-drivers

@@ -163,8 +163,10 @@ static bool cpu_supports(const Device *device, const Graph *graph, const Node *n
     return false;
 }
 
-static int64_t cpu_workspace(const Device *device, const Graph *graph, const Node *node)
+static int64_t cpu_workspace(const Device *device, const Graph *graph, int first, int count)
 {
+    (void)count; /* it fuses nothing: the oracle stays plain */
+    const Node *node = &graph->nodes[first];
     int64_t (*workspace)(const Graph *, const Node *) =
         ((const CpuDevice *)device)->ops->workspace[node->op];
     return workspace ? workspace(graph, node) : 0;

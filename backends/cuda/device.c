@@ -178,9 +178,14 @@ static bool cuda_supports(const Device *device, const Graph *graph, const Node *
     return gpu_supports(&cuda_device(device)->gpu, graph, node, why);
 }
 
-static int64_t cuda_workspace(const Device *device, const Graph *graph, const Node *node)
+static int cuda_fuse(const Device *device, const Graph *graph, int first)
 {
-    return gpu_workspace(&cuda_device(device)->gpu, graph, node);
+    return gpu_fuse(&cuda_device(device)->gpu, graph, first);
+}
+
+static int64_t cuda_workspace(const Device *device, const Graph *graph, int first, int count)
+{
+    return gpu_workspace(&cuda_device(device)->gpu, graph, first, count);
 }
 
 static GpuLimits *cuda_gpu_limits(Device *device)
@@ -195,6 +200,7 @@ const Backend backend_cuda = {
     .open = cuda_open,
     .close = cuda_close,
     .supports = cuda_supports,
+    .fuse = cuda_fuse,
     .workspace = cuda_workspace,
     .buffer_create = cuda_buffer_create,
     .buffer_destroy = cuda_buffer_destroy,

@@ -99,14 +99,16 @@ struct GpuLimits {
     int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
     GpuTuning tuning;        /* empty: by the rules */
     GpuLibrary *library;     /* of products; NULL: there is none */
+    bool apart;              /* fuse nothing: to test and measure what fusing does */
 };
 
-/* For Backend.supports and Backend.workspace. */
+/* For Backend.supports, .fuse and .workspace. */
 bool gpu_supports(const GpuLimits *limits, const Graph *graph, const Node *node, const char **why);
-int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *node);
+int gpu_fuse(const GpuLimits *limits, const Graph *graph, int first);
+int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, int first, int count);
 
-/* Appends every node's steps, with barriers derived. The list starts zeroed and is freed by
- * gpu_list_free() on failure too. */
+/* Appends the steps of every node, or group of nodes, with barriers derived. The list starts zeroed
+ * and is freed by gpu_list_free() on failure too. */
 wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list);
 void gpu_list_free(GpuList *list);
 

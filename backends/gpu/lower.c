@@ -100,7 +100,7 @@ int64_t lower_element(DType dtype)
 
 /* While only measuring there are no places. Sizes still count, for they are checked, and of offsets
  * the alignment: plans put activations at multiples of Limits.alignment. */
-static Place tensor_place(const Lowering *l, TensorId id)
+Place lower_place(const Lowering *l, TensorId id)
 {
     if (l->plan) return l->plan->places[id];
     const Tensor *tensor = graph_tensor(l->graph, id);
@@ -112,12 +112,12 @@ static Place tensor_place(const Lowering *l, TensorId id)
 
 Place lower_in(const Lowering *l, int k)
 {
-    return lower_has_in(l, k) ? tensor_place(l, l->node->in[k]) : (Place){0};
+    return lower_has_in(l, k) ? lower_place(l, l->node->in[k]) : (Place){0};
 }
 
 Place lower_out(const Lowering *l, int k)
 {
-    return lower_has_out(l, k) ? tensor_place(l, l->node->out[k]) : (Place){0};
+    return lower_has_out(l, k) ? lower_place(l, l->node->out[k]) : (Place){0};
 }
 
 Place lower_scratch(Lowering *l, int64_t bytes)
@@ -257,49 +257,69 @@ static void lower_node(Lowering *l)
     for (int k = 1; k < l->node->n_out; k++)
         if ((l->node->accumulate & ~op_rule(l->node->op)->adds_outputs) >> k & 1u)
             lower_refuse(l, "adding to an output other than the first");
-    ops[l->node->op](l);
+    if (ops[l->node->op])
+        ops[l->node->op](l);
+    else
+        lower_refuse(l, "not yet on this backend");
+}
+
+static void lower_nodes(Lowering *l)
+{
+    if (l->count > 1)
+        lower_group(l);
+    else
+        lower_node(l);
 }
 
 bool gpu_supports(const GpuLimits *limits, const Graph *graph, const Node *node, const char **why)
 {
-    Lowering l = {.graph = graph, .node = node, .limits = limits};
-    if (ops[node->op])
-        lower_node(&l);
-    else
-        l.refusal = "not yet on this backend";
+    Lowering l = {.graph = graph, .node = node, .count = 1, .limits = limits};
+    lower_nodes(&l);
     if (why && l.refusal) *why = l.refusal;
     return !l.refusal;
 }
 
-int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, const Node *node)
+int gpu_fuse(const GpuLimits *limits, const Graph *graph, int first)
 {
-    Lowering l = {.graph = graph, .node = node, .limits = limits};
-    if (ops[node->op]) lower_node(&l);
+    int count = limits->apart ? 1 : group_length(limits, graph, first);
+    if (count == 1) return 1;
+    Lowering l = {.graph = graph, .node = &graph->nodes[first], .count = count, .limits = limits};
+    lower_nodes(&l);
+    return l.refusal ? 1 : count;
+}
+
+int64_t gpu_workspace(const GpuLimits *limits, const Graph *graph, int first, int count)
+{
+    Lowering l = {.graph = graph, .node = &graph->nodes[first], .count = count, .limits = limits};
+    lower_nodes(&l);
     return l.workspace;
 }
 
 void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
                   GpuProductVisit visit, void *context)
 {
-    Lowering l = {
-        .graph = graph, .node = node, .limits = limits, .visit = visit, .visit_context = context};
-    if (ops[node->op]) lower_node(&l);
+    Lowering l = {.graph = graph,
+                  .node = node,
+                  .count = 1,
+                  .limits = limits,
+                  .visit = visit,
+                  .visit_context = context};
+    lower_nodes(&l);
 }
 
 wf_status gpu_lower(const Plan *plan, const GpuLimits *limits, GpuList *list)
 {
     for (int n = 0; n < plan->graph->n_nodes; n++) {
+        if (plan->group[n] == 0) continue;
         const Node *node = &plan->graph->nodes[n];
         Lowering l = {.graph = plan->graph,
                       .node = node,
+                      .count = plan->group[n],
                       .limits = limits,
                       .plan = plan,
                       .list = list,
                       .index = n};
-        if (ops[node->op])
-            lower_node(&l);
-        else
-            l.refusal = "not yet on this backend";
+        lower_nodes(&l);
         TRY(l.status);
         if (l.refusal)
             return fail(WF_ERROR_UNSUPPORTED, "%s: %s: %s", node->scope, op_rule(node->op)->name,

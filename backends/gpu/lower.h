@@ -6,10 +6,12 @@
 
 #include "backends/gpu/gpu.h"
 #include "backends/gpu/scalars.h"
+#include "shaders/product.h"
 
 typedef struct Lowering {
     const Graph *graph;
-    const Node *node;
+    const Node *node; /* the first, where several run as one */
+    int count;        /* of nodes, consecutive */
     const GpuLimits *limits;
     const Plan *plan;    /* NULL: only measure */
     GpuList *list;       /* NULL: only measure */
@@ -39,7 +41,8 @@ uint32_t lower_accumulates(const Lowering *lowering, int k);
 /* Bytes of an element on a GPU. */
 int64_t lower_element(DType dtype);
 
-/* Places of inputs, outputs (size 0 where absent) and of fresh workspace. */
+/* Places of a tensor, of inputs, outputs (size 0 where absent) and of fresh workspace. */
+Place lower_place(const Lowering *lowering, TensorId id);
 Place lower_in(const Lowering *lowering, int k);
 Place lower_out(const Lowering *lowering, int k);
 Place lower_scratch(Lowering *lowering, int64_t bytes);
@@ -85,10 +88,14 @@ void lower_sum_slices(Lowering *lowering, Place partial, int k, int64_t items, i
                       int64_t width);
 
 /* c = op(a)·op(b) + bias as `product` says, or added onto c; a bias of size 0 is none. a and b are
- * in the storage type, bias is float, c is either. */
+ * in the storage type, bias is float, c is either. Where `follower` (FOLLOW_… of shaders/product.h)
+ * says so y is made of c and x, both laid out as c is. Then c is of the storage type, and of size 0
+ * where nobody else reads it. */
 typedef struct ProductPlaces {
     Place a, b, bias, c;
-    bool to_real; /* c is float */
+    bool to_real;      /* c is float */
+    uint32_t follower; /* 0: none */
+    Place x, y;
 } ProductPlaces;
 void lower_multiply(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
                     uint32_t accumulate);
@@ -99,13 +106,35 @@ bool lower_by_library(Lowering *lowering, const ProductParams *product, const Pr
 /* Does the library take the product, operands and result in this type? Is it what the rules say? */
 bool lower_library_takes(const GpuLimits *limits, const ProductParams *product, DType storage);
 bool lower_library_is_rule(const GpuLimits *limits, const ProductParams *product);
+/* The same for a product's kernels: buffers and flags of the end, whose `then` wants the kernels
+ * with a follower. */
+typedef struct ProductEnd {
+    Place bias, x, c, real, y;
+    uint32_t flags;
+    bool then;
+} ProductEnd;
+ProductEnd lower_product_end(const Lowering *lowering, const ProductPlaces *places,
+                             uint32_t accumulate);
 /* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
 bool lower_suits_few_rows(const ProductParams *product);
-void lower_product_few(Lowering *lowering, const ProductParams *product,
-                       const ProductPlaces *places, uint32_t accumulate, int64_t splits);
+void lower_product_few(Lowering *lowering, const ProductParams *product, Place a, Place b,
+                       const ProductEnd *end, int64_t splits);
+/* Adds the splits of `items` results and ends. */
+void lower_product_sum(Lowering *lowering, const ProductParams *product, const ProductEnd *end,
+                       Place partial, int64_t items, int64_t splits);
 /* How many splits it takes: those asked for (0: what suits the device), less where some would be
  * empty. Of as many as it answers it answers as many. */
 int64_t lower_few_splits(const GpuLimits *limits, const ProductParams *product, int64_t splits);
+
+/* Is the product computed by the kernels in shaders/, which can do more than that? */
+bool lower_own_product(const GpuLimits *limits, const ProductParams *product, DType storage);
+
+/* ---- several nodes as one (lower_group.c) ---- */
+
+/* How many nodes from `first` on, as gpu_fuse(), by their ops and tensors alone. */
+int group_length(const GpuLimits *limits, const Graph *graph, int first);
+/* The l->count nodes of one. */
+void lower_group(Lowering *lowering);
 
 /* The ops (lower_*.c). */
 void lower_fill(Lowering *lowering);

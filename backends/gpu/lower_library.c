@@ -89,22 +89,6 @@ static void emit_items(Lowering *l, const Form *form)
     }
 }
 
-static void finish(Lowering *l, const ProductParams *p, const ProductPlaces *places,
-                   uint32_t accumulate, Place partial)
-{
-    int64_t items = p->sum_batch ? 1 : p->batch;
-    bool to_real = places->to_real;
-    const Place none = {0}, c = to_real ? none : places->c, real = to_real ? places->c : none;
-    lower_dispatch(
-        l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, items * p->rows * p->cols),
-        BUFFERS(partial, places->bias, c, real),
-        SCALARS(product_sum, .items = (uint32_t)items, .rows = (uint32_t)p->rows,
-                .cols = (uint32_t)p->cols, .splits = 1, .ld_c = (uint32_t)p->ld_c,
-                .stride_c = (uint32_t)p->stride_c, .stride_bias = (uint32_t)p->stride_bias,
-                .has_bias = places->bias.size > 0, .to_real = to_real, .accumulate = accumulate),
-        0);
-}
-
 bool lower_library_takes(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     const ProductPlaces places = {.a = {.size = 4}, .b = {.size = 4}, .c = {.size = 4}};
@@ -131,6 +115,9 @@ bool lower_by_library(Lowering *l, const ProductParams *p, const ProductPlaces *
     if (form.finish) form.product.c = lower_scratch(l, form.product.c.size);
     if (bytes > 0) form.product.workspace = lower_scratch(l, bytes);
     emit_items(l, &form);
-    if (form.finish) finish(l, p, places, accumulate, form.product.c);
+    if (form.finish) {
+        const ProductEnd end = lower_product_end(l, places, accumulate);
+        lower_product_sum(l, p, &end, form.product.c, p->sum_batch ? 1 : p->batch, 1);
+    }
     return true;
 }

@@ -3,22 +3,27 @@
 #include "backends/gpu/lower.h"
 
 typedef struct Tile {
-    KernelId kernel, wide; /* the same where operands are aligned */
+    KernelId kernel[2]; /* without and with a follower */
+    KernelId wide[2];   /* the same where operands are aligned */
     int64_t rows, cols, depth;
 } Tile;
 
+#define BOTH(name)                                                                                 \
+    {                                                                                              \
+        KERNEL_PRODUCT_##name, KERNEL_PRODUCT_##name##_THEN                                        \
+    }
 static const Tile tiles[TILE_COUNT] = {
-    [TILE_1X4] = {KERNEL_PRODUCT_1X4, KERNEL_PRODUCT_1X4, 16, 64, 16},
-    [TILE_4X1] = {KERNEL_PRODUCT_4X1, KERNEL_PRODUCT_4X1, 64, 16, 16},
-    [TILE_4X4] = {KERNEL_PRODUCT_4X4, KERNEL_PRODUCT_4X4, 64, 64, 16},
-    [TILE_4X8] = {KERNEL_PRODUCT_4X8, KERNEL_PRODUCT_4X8, 64, 128, 16},
-    [TILE_8X4] = {KERNEL_PRODUCT_8X4, KERNEL_PRODUCT_8X4, 128, 64, 16},
-    [TILE_8X8] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8, 128, 128, 8},
-    [TILE_4X4_WIDE] = {KERNEL_PRODUCT_4X4, KERNEL_PRODUCT_4X4_WIDE, 64, 64, 16},
-    [TILE_4X8_WIDE] = {KERNEL_PRODUCT_4X8, KERNEL_PRODUCT_4X8_WIDE, 64, 128, 16},
-    [TILE_8X4_WIDE] = {KERNEL_PRODUCT_8X4, KERNEL_PRODUCT_8X4_WIDE, 128, 64, 16},
-    [TILE_8X8_WIDE] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8_WIDE, 128, 128, 8},
-    [TILE_8X8_DEEP] = {KERNEL_PRODUCT_8X8, KERNEL_PRODUCT_8X8_DEEP, 128, 128, 16},
+    [TILE_1X4] = {BOTH(1X4), BOTH(1X4), 16, 64, 16},
+    [TILE_4X1] = {BOTH(4X1), BOTH(4X1), 64, 16, 16},
+    [TILE_4X4] = {BOTH(4X4), BOTH(4X4), 64, 64, 16},
+    [TILE_4X8] = {BOTH(4X8), BOTH(4X8), 64, 128, 16},
+    [TILE_8X4] = {BOTH(8X4), BOTH(8X4), 128, 64, 16},
+    [TILE_8X8] = {BOTH(8X8), BOTH(8X8), 128, 128, 8},
+    [TILE_4X4_WIDE] = {BOTH(4X4), BOTH(4X4_WIDE), 64, 64, 16},
+    [TILE_4X8_WIDE] = {BOTH(4X8), BOTH(4X8_WIDE), 64, 128, 16},
+    [TILE_8X4_WIDE] = {BOTH(8X4), BOTH(8X4_WIDE), 128, 64, 16},
+    [TILE_8X8_WIDE] = {BOTH(8X8), BOTH(8X8_WIDE), 128, 128, 8},
+    [TILE_8X8_DEEP] = {BOTH(8X8), BOTH(8X8_DEEP), 128, 128, 16},
 };
 
 /* ---- what to do ---- */
@@ -160,59 +165,100 @@ static bool in_fours(Place place, int64_t along, int64_t ld, int64_t stride)
     return place.offset % 16 == 0 && along % 4 == 0 && ld % 4 == 0 && stride % 4 == 0;
 }
 
+/* Where an operand's inner axis is the contiguous one. */
+static uint32_t along(const ProductParams *p)
+{
+    return (p->trans_a ? 0 : PRODUCT_ALONG_A) | (p->trans_b ? PRODUCT_ALONG_B : 0);
+}
+
+bool lower_own_product(const GpuLimits *limits, const ProductParams *p, DType storage)
+{
+    ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p, storage);
+    return gpu_product_choice(limits, p, storage, tuned).tile != TILE_LIBRARY;
+}
+
+ProductEnd lower_product_end(const Lowering *l, const ProductPlaces *places, uint32_t accumulate)
+{
+    /* A sum is what adding to a result does, unless the product is to be rounded first. */
+    bool sums = places->follower == FOLLOW_ADD && l->graph->storage == DTYPE_REAL;
+    const Place none = {0};
+    ProductEnd end = {.bias = places->bias, .flags = places->bias.size > 0 ? PRODUCT_BIAS : 0};
+    if (sums && places->c.size == 0) {
+        end.x = places->x;
+        end.c = places->y;
+        end.flags |= PRODUCT_ADDS;
+    } else if (places->follower) {
+        end.then = true;
+        end.x = places->x;
+        end.c = places->c;
+        end.y = places->y;
+        end.flags |= FOLLOWER_FLAG(places->follower) | (places->c.size > 0 ? PRODUCT_KEEPS : 0);
+    } else {
+        end.c = places->to_real ? none : places->c;
+        end.real = places->to_real ? places->c : none;
+        end.x = accumulate ? end.c : none;
+        end.flags |= (accumulate ? PRODUCT_ADDS : 0) | (places->to_real ? PRODUCT_TO_REAL : 0);
+    }
+    return end;
+}
+
+void lower_product_sum(Lowering *l, const ProductParams *p, const ProductEnd *end, Place partial,
+                       int64_t items, int64_t splits)
+{
+    KernelId kernel = end->then ? KERNEL_PRODUCT_SUM_THEN : KERNEL_PRODUCT_SUM;
+    lower_dispatch(l, kernel, lower_groups_over(l, kernel, items * p->rows * p->cols),
+                   BUFFERS(partial, end->bias, end->x, end->c, end->real, end->y),
+                   SCALARS(product_sum, .items = (uint32_t)items, .rows = (uint32_t)p->rows,
+                           .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
+                           .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
+                           .stride_bias = (uint32_t)p->stride_bias, .flags = end->flags),
+                   0);
+}
+
 void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *places,
                     uint32_t accumulate)
 {
     if (l->visit) l->visit(l->visit_context, p);
-    if (lower_by_library(l, p, places, accumulate)) return;
+    if (!places->follower && lower_by_library(l, p, places, accumulate)) return;
     ProductChoice choice = choose(l->limits, p, l->graph->storage);
+    ProductEnd end = lower_product_end(l, places, accumulate);
     if (choice.tile == TILE_FEW) {
-        lower_product_few(l, p, places, accumulate, choice.splits);
+        lower_product_few(l, p, places->a, places->b, &end, choice.splits);
         return;
     }
     const Tile *tile = &tiles[choice.tile];
     int64_t items = p->sum_batch ? p->batch : 1, results = results_of(p), splits = choice.splits;
     int64_t tiles_x = ceil_div(p->cols, tile->cols), tiles_y = ceil_div(p->rows, tile->rows);
-    bool wide = tile->wide != tile->kernel &&
+    bool wide = tile->wide[0] != tile->kernel[0] &&
                 in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
                 in_fours(places->b, p->trans_b ? p->inner : p->cols, p->ld_b, p->stride_b);
 
-    uint32_t has_bias = places->bias.size > 0;
-    bool direct = splits == 1, to_real = places->to_real;
+    bool direct = splits == 1;
     int64_t size = p->rows * p->cols;
-    const Place none = {0}, c = to_real ? none : places->c, real = to_real ? places->c : none;
-    Place a = places->a, b = places->b;
-    Place partial = direct ? none : lower_scratch(l, 4 * results * splits * size);
-    lower_dispatch(l, wide ? tile->wide : tile->kernel, GROUPS(tiles_x, tiles_y, results * splits),
+    const Place none = {0}, a = places->a, b = places->b;
+    ProductEnd here = end;
+    if (!direct)
+        here = (ProductEnd){.real = lower_scratch(l, 4 * results * splits * size),
+                            .flags = PRODUCT_TO_REAL};
+    lower_dispatch(l, (wide ? tile->wide : tile->kernel)[here.then],
+                   GROUPS(tiles_x, tiles_y, results * splits),
                    BUFFERS(wide ? none : a, wide ? a : none, wide ? none : b, wide ? b : none,
-                           direct ? places->bias : none, direct ? c : none,
-                           direct ? real : partial),
+                           here.bias, here.x, here.c, here.real, here.y),
                    SCALARS(product_4x4, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
-                           .inner = (uint32_t)p->inner, .row_a = p->trans_a ? 1 : (uint32_t)p->ld_a,
-                           .inner_a = p->trans_a ? (uint32_t)p->ld_a : 1,
-                           .inner_b = p->trans_b ? 1 : (uint32_t)p->ld_b,
-                           .col_b = p->trans_b ? (uint32_t)p->ld_b : 1,
+                           .inner = (uint32_t)p->inner, .ld_a = (uint32_t)p->ld_a,
+                           .ld_b = (uint32_t)p->ld_b,
                            .ld_c = (uint32_t)(direct ? p->ld_c : p->cols),
                            .stride_a = (uint32_t)p->stride_a, .stride_b = (uint32_t)p->stride_b,
                            .stride_c = (uint32_t)(direct ? p->stride_c : size),
                            .stride_bias = (uint32_t)p->stride_bias, .items = (uint32_t)items,
-                           .splits = (uint32_t)splits, .has_bias = direct ? has_bias : 0,
-                           .to_real = !direct || to_real, .accumulate = direct ? accumulate : 0),
+                           .splits = (uint32_t)splits, .flags = here.flags | along(p)),
                    2.0 * (double)p->batch * (double)size * (double)p->inner);
-    if (direct) return;
-    lower_dispatch(l, KERNEL_PRODUCT_SUM, lower_groups_over(l, KERNEL_PRODUCT_SUM, results * size),
-                   BUFFERS(partial, places->bias, c, real),
-                   SCALARS(product_sum, .items = (uint32_t)results, .rows = (uint32_t)p->rows,
-                           .cols = (uint32_t)p->cols, .splits = (uint32_t)splits,
-                           .ld_c = (uint32_t)p->ld_c, .stride_c = (uint32_t)p->stride_c,
-                           .stride_bias = (uint32_t)p->stride_bias, .has_bias = has_bias,
-                           .to_real = to_real, .accumulate = accumulate),
-                   0);
+    if (!direct) lower_product_sum(l, p, &end, here.real, results, splits);
 }
 
 void lower_product(Lowering *l)
 {
     const ProductPlaces places = {lower_in(l, 0), lower_in(l, 1), lower_in(l, 2), lower_out(l, 0),
-                                  lower_out_type(l, 0) == DTYPE_REAL};
+                                  .to_real = lower_out_type(l, 0) == DTYPE_REAL};
     lower_multiply(l, &l->node->params.product, &places, lower_accumulates(l, 0));
 }

@@ -282,9 +282,14 @@ static bool opencl_supports(const Device *device, const Graph *graph, const Node
     return gpu_supports(&opencl_device(device)->gpu, graph, node, why);
 }
 
-static int64_t opencl_workspace(const Device *device, const Graph *graph, const Node *node)
+static int opencl_fuse(const Device *device, const Graph *graph, int first)
 {
-    return gpu_workspace(&opencl_device(device)->gpu, graph, node);
+    return gpu_fuse(&opencl_device(device)->gpu, graph, first);
+}
+
+static int64_t opencl_workspace(const Device *device, const Graph *graph, int first, int count)
+{
+    return gpu_workspace(&opencl_device(device)->gpu, graph, first, count);
 }
 
 static GpuLimits *opencl_gpu_limits(Device *device)
@@ -298,6 +303,7 @@ const Backend backend_opencl = {
     .open = opencl_open,
     .close = opencl_close,
     .supports = opencl_supports,
+    .fuse = opencl_fuse,
     .workspace = opencl_workspace,
     .buffer_create = opencl_buffer_create,
     .buffer_destroy = opencl_buffer_destroy,

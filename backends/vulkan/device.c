@@ -394,9 +394,14 @@ static bool vulkan_supports(const Device *device, const Graph *graph, const Node
     return gpu_supports(&vulkan_device(device)->gpu, graph, node, why);
 }
 
-static int64_t vulkan_workspace(const Device *device, const Graph *graph, const Node *node)
+static int vulkan_fuse(const Device *device, const Graph *graph, int first)
 {
-    return gpu_workspace(&vulkan_device(device)->gpu, graph, node);
+    return gpu_fuse(&vulkan_device(device)->gpu, graph, first);
+}
+
+static int64_t vulkan_workspace(const Device *device, const Graph *graph, int first, int count)
+{
+    return gpu_workspace(&vulkan_device(device)->gpu, graph, first, count);
 }
 
 static GpuLimits *vulkan_gpu_limits(Device *device)
@@ -410,6 +415,7 @@ const Backend backend_vulkan = {
     .open = vulkan_open,
     .close = vulkan_close,
     .supports = vulkan_supports,
+    .fuse = vulkan_fuse,
     .workspace = vulkan_workspace,
     .buffer_create = vulkan_buffer_create,
     .buffer_destroy = vulkan_buffer_destroy,

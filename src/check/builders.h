@@ -14,6 +14,7 @@ void build_embed_backward(CaseGraph *graph);     /* the same */
 void build_layernorm(CaseGraph *graph);          /* rows, width */
 void build_layernorm_backward(CaseGraph *graph); /* rows, width */
 void build_product(CaseGraph *graph);            /* rows, cols, inner, batch */
+void build_follower(CaseGraph *graph);           /* the same; an op of the product's result */
 void build_column_sum(CaseGraph *graph);         /* batch, rows, width */
 void build_key_norm(CaseGraph *graph);           /* rows, width */
 void build_attention(CaseGraph *graph);          /* batch, tokens, heads, width */

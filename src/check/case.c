@@ -40,6 +40,9 @@ const char *case_name(const CheckCase *this, char *text, size_t size)
         {CASE_BAD, "not finite"},
         {CASE_ATTENTION, "attention"},
         {CASE_HYBRID, "hybrid"},
+        {CASE_FOLLOWS, "of a product"},
+        {CASE_SECOND, "second"},
+        {CASE_KEPT, "kept"},
     };
     static const char *const evaluators[] = {"scan", "fft", "direct"};
     size_t at = (size_t)snprintf(text, size, "%s%s", this->model ? "model " : "",

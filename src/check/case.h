@@ -53,7 +53,10 @@ enum {
     CASE_NO_GRADIENT = 1024,
     CASE_BAD = 2048,       /* some elements are not finite */
     CASE_ATTENTION = 4096, /* of a model: attention in every layer */
-    CASE_HYBRID = 8192     /* of a model: attention in one layer, waves in the others */
+    CASE_HYBRID = 8192,    /* of a model: attention in one layer, waves in the others */
+    CASE_FOLLOWS = 16384,  /* the op takes a product's result: devices may run both as one */
+    CASE_SECOND = 32768,   /* as its second input, not its first */
+    CASE_KEPT = 65536      /* the product's result is looked at too */
 };
 
 struct CheckCase {

@@ -20,6 +20,16 @@
 #define FIELD_FORMS(evaluation, flag_bits, ...)                                                    \
     FIELD_ROW(FIELD, build_field, evaluation, flag_bits, __VA_ARGS__),                             \
         FIELD_ROW(FIELD_BACKWARD, build_field_backward, evaluation, flag_bits, __VA_ARGS__)
+#define FOLLOWER_ROW(flag_bits, which, ...)                                                        \
+    ROW_WITH(CASE_FOLLOWS | (flag_bits), which, build_follower, __VA_ARGS__)
+#define FOLLOWER_ROWS(flag_bits, which)                                                            \
+    FOLLOWER_ROW(flag_bits, which, 1, 1, 1, 1),                                                    \
+        FOLLOWER_ROW(CASE_TRANS_B | CASE_BIAS | (flag_bits), which, 3, 130, 67, 1),                \
+        FOLLOWER_ROW(CASE_TRANS_B | CASE_BIAS | (flag_bits), which, 2, 31, 4100, 1),               \
+        FOLLOWER_ROW(CASE_TRANS_B | CASE_BIAS | (flag_bits), which, 132, 68, 52, 1),               \
+        FOLLOWER_ROW(CASE_BIAS | (flag_bits), which, 19, 70, 33, 3),                               \
+        FOLLOWER_ROW(CASE_TRANS_B | (flag_bits), which, 40, 36, 2050, 1),                          \
+        FOLLOWER_ROW(CASE_TRANS_A | CASE_BIAS | CASE_KEPT | (flag_bits), which, 67, 71, 29, 1)
 #define MODEL(name, evaluation, flag_bits)                                                         \
     {                                                                                              \
         .op = OP_COUNT, .model = name, .evaluator = FIELD_##evaluation, .flags = flag_bits         \
@@ -91,6 +101,17 @@ const CheckCase check_cases[] = {
     ROW_WITH(CASE_SUM_BATCH, PRODUCT, build_product, 20, 24, 12, 4),
     ROW_WITH(CASE_SUM_BATCH, PRODUCT, build_product, 19, 23, 11, 4),
     ROW_WITH(CASE_SUM_BATCH | CASE_ACCUMULATE, PRODUCT, build_product, 19, 23, 11, 4),
+
+    /* An op of a product's result: small; few rows, whole and in splits; aligned; several results;
+     * in splits; an odd one whose product is kept. */
+    FOLLOWER_ROWS(0, GELU),
+    FOLLOWER_ROWS(0, GELU_BACKWARD),
+    FOLLOWER_ROWS(0, FEATURE),
+    FOLLOWER_ROWS(0, GATE),
+    FOLLOWER_ROWS(CASE_SECOND, GATE),
+    FOLLOWER_ROWS(0, ADD),
+    FOLLOWER_ROWS(CASE_SECOND, ADD),
+
     ROW(COLUMN_SUM, build_column_sum, 1, 1, 1),
     ROW(COLUMN_SUM, build_column_sum, 3, 67, 129),
     ROW_WITH(CASE_ACCUMULATE, COLUMN_SUM, build_column_sum, 1, 259, 31),

@@ -184,7 +184,9 @@ void build_layernorm_backward(CaseGraph *graph)
               CASE_IDS(dx, dweight, dbias), accumulate_bits(graph));
 }
 
-void build_product(CaseGraph *graph)
+/* A product of the case's sizes and flags, whose rows are `gap` elements longer than they need be.
+ */
+static ProductParams product_of(const CaseGraph *graph, int64_t gap)
 {
     ProductParams p = {
         .rows = size(graph, 0),
@@ -195,29 +197,66 @@ void build_product(CaseGraph *graph)
         .trans_b = has(graph, CASE_TRANS_B),
         .sum_batch = has(graph, CASE_SUM_BATCH),
     };
-    int64_t gap = has(graph, CASE_GAPS) ? 3 : 0;
-    int64_t rows_a = p.trans_a ? p.inner : p.rows, rows_b = p.trans_b ? p.cols : p.inner;
     p.ld_a = (p.trans_a ? p.rows : p.inner) + gap;
     p.ld_b = (p.trans_b ? p.inner : p.cols) + gap;
     p.ld_c = p.cols + gap;
-    p.stride_a = rows_a * p.ld_a;
-    p.stride_b = rows_b * p.ld_b;
+    p.stride_a = (p.trans_a ? p.inner : p.rows) * p.ld_a;
+    p.stride_b = (p.trans_b ? p.cols : p.inner) * p.ld_b;
     p.stride_c = p.rows * p.ld_c;
     p.stride_bias = p.cols;
-    int64_t items = p.sum_batch ? 1 : p.batch;
-    int64_t reduction = p.inner * (p.sum_batch ? p.batch : 1);
+    return p;
+}
 
-    TensorId a = case_input(graph, "a", SHAPE(p.batch, rows_a, p.ld_a), fill_normal);
-    TensorId b = case_input(graph, "b", SHAPE(p.batch, rows_b, p.ld_b), fill_normal);
-    TensorId bias = NO_TENSOR;
+static int64_t results_of(const ProductParams *p)
+{
+    return p->sum_batch ? 1 : p->batch;
+}
+
+static int64_t terms_of(const ProductParams *p)
+{
+    return p->inner * (p->sum_batch ? p->batch : 1);
+}
+
+/* a, b and the bias, if there is one. */
+static void product_inputs(CaseGraph *graph, const ProductParams *p, TensorId in[3])
+{
+    Shape shape_a = SHAPE(p->batch, p->stride_a / p->ld_a, p->ld_a);
+    Shape shape_b = SHAPE(p->batch, p->stride_b / p->ld_b, p->ld_b);
+    in[0] = case_input(graph, "a", shape_a, fill_normal);
+    in[1] = case_input(graph, "b", shape_b, fill_normal);
+    in[2] = NO_TENSOR;
     if (has(graph, CASE_BIAS))
-        bias = case_input(graph, "bias", SHAPE(p.batch, p.cols), fill_normal);
+        in[2] = case_input(graph, "bias", SHAPE(p->batch, p->cols), fill_normal);
+}
+
+void build_product(CaseGraph *graph)
+{
+    ProductParams p = product_of(graph, has(graph, CASE_GAPS) ? 3 : 0);
+    TensorId in[3];
+    product_inputs(graph, &p, in);
     /* What lies in the gaps of C must stay as it was: it starts from values there. */
-    Shape shape = SHAPE(items, p.rows, p.ld_c);
-    TensorId c = gap ? case_in_out(graph, "c", shape, fill_normal, reduction)
-                     : first_output(graph, "c", shape, reduction);
-    case_node(graph, OP_PRODUCT, (OpParams){.product = p}, CASE_IDS(a, b, bias), CASE_IDS(c),
+    Shape shape = SHAPE(results_of(&p), p.rows, p.ld_c);
+    TensorId c = has(graph, CASE_GAPS) ? case_in_out(graph, "c", shape, fill_normal, terms_of(&p))
+                                       : first_output(graph, "c", shape, terms_of(&p));
+    case_node(graph, OP_PRODUCT, (OpParams){.product = p}, in, 3, CASE_IDS(c),
               accumulate_bits(graph));
+}
+
+void build_follower(CaseGraph *graph)
+{
+    ProductParams p = product_of(graph, 0);
+    Shape shape = SHAPE(results_of(&p), p.rows, p.cols);
+    TensorId of[3];
+    product_inputs(graph, &p, of);
+    TensorId c = has(graph, CASE_KEPT) ? case_output(graph, "c", shape, terms_of(&p))
+                                       : graph_activation(graph->graph, "c", graph->storage, shape);
+    case_node(graph, OP_PRODUCT, (OpParams){.product = p}, of, 3, CASE_IDS(c), 0);
+    TensorId x = NO_TENSOR, y = case_output(graph, "y", shape, terms_of(&p));
+    int n_in = op_rule(graph->of->op)->n_in;
+    if (n_in == 2) x = case_input(graph, "x", shape, fill_normal);
+    bool second = has(graph, CASE_SECOND);
+    const TensorId in[] = {second ? x : c, second ? c : x};
+    case_node(graph, graph->of->op, no_params, in, n_in, CASE_IDS(y), 0);
 }
 
 void build_column_sum(CaseGraph *graph)

@@ -72,11 +72,11 @@ static wf_status run_graph(const CaseRun *run, CaseGraph *graph, Outputs *output
 
 wf_status case_run(const CaseRun *run, Outputs *outputs)
 {
-    outputs->roundings = 1;
     if (run->of->model) return model_case_run(run, outputs);
     CaseGraph graph;
     wf_status status =
         case_graph_create(run->of, &run->device->limits, run->reference, run->storage, &graph);
+    if (!status) outputs->roundings = graph.graph->n_nodes;
     if (!status) status = run_graph(run, &graph, outputs);
     case_graph_destroy(&graph);
     return status;

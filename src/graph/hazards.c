@@ -49,7 +49,7 @@ wf_status commands_access_node(CommandList *list, const Plan *plan, int n)
 wf_status commands_from_plan(CommandList *list, const Plan *plan)
 {
     for (int n = 0; n < plan->graph->n_nodes; n++) {
-        TRY(commands_begin(list, n));
+        if (plan->group[n] > 0) TRY(commands_begin(list, n));
         TRY(commands_access_node(list, plan, n));
     }
     return WF_OK;

@@ -16,7 +16,7 @@ typedef struct Access {
 } Access;
 
 typedef struct Command {
-    int node;         /* of the plan's graph */
+    int node;         /* of the plan's graph; of a group's commands its first */
     int first, count; /* its accesses in CommandList.accesses */
     bool barrier;     /* all earlier commands' writes are visible before this one starts */
 } Command;
@@ -35,7 +35,8 @@ wf_status commands_begin(CommandList *list, int node);
 /* Adds an access to the last command. Places of size 0 are ignored. */
 wf_status commands_access(CommandList *list, Place place, bool read, bool write);
 
-/* One command a node, with the accesses its inputs, outputs and workspace imply. */
+/* One command a node, or a group of nodes, with the accesses its inputs, outputs and workspace
+ * imply. */
 wf_status commands_from_plan(CommandList *list, const Plan *plan);
 /* The accesses of one node, for backends with several commands a node. */
 wf_status commands_access_node(CommandList *list, const Plan *plan, int node);

@@ -9,8 +9,9 @@
  * over one another's place, or a node's workspace. */
 typedef struct Item {
     int64_t size;
-    int first, last;
-    int merged; /* index of the item whose place this one takes, or itself */
+    int first, last; /* the first nodes of the groups they stand in */
+    int merged;      /* index of the item whose place this one takes, or itself */
+    bool read;
     Place place;
 } Item;
 
@@ -22,6 +23,7 @@ typedef struct Ranked {
 typedef struct Planner {
     Plan *plan;
     const Graph *graph;
+    int *leader; /* one a node: the first node of its group */
     Item *items; /* tensors first, then workspaces */
     int n_items;
     Ranked *order; /* the items that want a place, largest first */
@@ -32,12 +34,52 @@ static int64_t tensor_bytes(const Plan *plan, const Tensor *tensor)
     return shape_elements(tensor->shape) * plan->limits.dtype_size[tensor->dtype];
 }
 
-static void touch(Planner *planner, TensorId id, int node)
+/* ---- groups ---- */
+
+static wf_status find_groups(Planner *planner, const PlanQueries *queries)
+{
+    const Graph *graph = planner->graph;
+    for (int n = 0; n < graph->n_nodes;) {
+        int count = queries && queries->fuse ? queries->fuse(queries->context, graph, n) : 1;
+        if (count < 1 || count > graph->n_nodes - n)
+            return fail(WF_ERROR_ARGUMENT, "%s: a group of %d nodes from %s on",
+                        graph->nodes[n].scope, count, op_rule(graph->nodes[n].op)->name);
+        planner->plan->group[n] = count;
+        for (int end = n + count, first = n; n < end; n++) planner->leader[n] = first;
+    }
+    return WF_OK;
+}
+
+static wf_status check_support(const Plan *plan, const PlanQueries *queries)
+{
+    if (!queries || !queries->supports) return WF_OK;
+    for (int n = 0; n < plan->graph->n_nodes; n++) {
+        const Node *node = &plan->graph->nodes[n];
+        if (plan->group[n] == 1 && !queries->supports(queries->context, plan->graph, node))
+            return fail(WF_ERROR_UNSUPPORTED, "%s: this device cannot run %s", node->scope,
+                        op_rule(node->op)->name);
+    }
+    return WF_OK;
+}
+
+/* ---- lives ---- */
+
+/* All nodes of a group run at the same time, that of its first. */
+static void touch(Planner *planner, TensorId id, int node, bool reads)
 {
     if (id == NO_TENSOR) return;
     Item *item = &planner->items[graph_root(planner->graph, id)];
-    if (item->first < 0) item->first = node;
-    item->last = node;
+    int time = planner->leader[node];
+    if (item->first < 0) item->first = time;
+    item->last = time;
+    item->read |= reads;
+}
+
+/* Does the tensor live within one group only, for its nodes to pass on? */
+static bool is_passed_on(const Planner *planner, TensorId id)
+{
+    const Item *item = &planner->items[id];
+    return item->read && item->first == item->last && planner->plan->group[item->first] > 1;
 }
 
 /* Checks that a node reads only what something wrote, and notes when each tensor lives. */
@@ -54,13 +96,13 @@ static wf_status find_lives(Planner *planner)
             if (!graph->tensors[root].region && planner->items[root].first < 0)
                 return fail(WF_ERROR_ARGUMENT, "%s: %s reads %s before anything writes it",
                             node->scope, op_rule(node->op)->name, graph->tensors[root].name);
-            touch(planner, node->in[k], n);
+            touch(planner, node->in[k], n, true);
         }
-        for (int k = 0; k < node->n_out; k++) touch(planner, node->out[k], n);
+        for (int k = 0; k < node->n_out; k++) touch(planner, node->out[k], n, false);
     }
     for (int i = 0; i < graph->n_tensors; i++) {
         const Tensor *tensor = &graph->tensors[i];
-        if (tensor->base == NO_TENSOR && !tensor->region)
+        if (tensor->base == NO_TENSOR && !tensor->region && !is_passed_on(planner, i))
             planner->items[i].size = tensor_bytes(planner->plan, tensor);
     }
     return WF_OK;
@@ -83,6 +125,22 @@ static bool reads_otherwise(const Graph *graph, const Node *node, int k)
     return false;
 }
 
+/* Does another node of its group touch the place of the node's input `k`? */
+static bool shared_in_group(const Planner *planner, int n, int k)
+{
+    const Graph *graph = planner->graph;
+    int first = planner->leader[n], item = item_root(planner, graph->nodes[n].in[k]);
+    for (int other = first; other < first + planner->plan->group[first]; other++) {
+        const Node *node = &graph->nodes[other];
+        if (other == n) continue;
+        for (int i = 0; i < node->n_in + node->n_out; i++) {
+            TensorId id = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
+            if (id != NO_TENSOR && item_root(planner, graph_root(graph, id)) == item) return true;
+        }
+    }
+    return false;
+}
+
 /* Lets an output take over the place of an input that nobody needs any more. */
 static void merge_in_place(Planner *planner)
 {
@@ -96,9 +154,10 @@ static void merge_in_place(Planner *planner)
         if (graph->tensors[in].base != NO_TENSOR || graph->tensors[out].base != NO_TENSOR) continue;
         if (graph->tensors[in].region || graph->tensors[out].region || in == out) continue;
         Item *from = &planner->items[item_root(planner, in)], *to = &planner->items[out];
-        if (from->last != n || to->first != n || from->size != to->size) continue;
+        int time = planner->leader[n];
+        if (from->last != time || to->first != time || from->size != to->size) continue;
         if (graph->tensors[in].dtype != graph->tensors[out].dtype) continue;
-        if (reads_otherwise(graph, node, k)) continue;
+        if (reads_otherwise(graph, node, k) || shared_in_group(planner, n, k)) continue;
         to->merged = item_root(planner, in);
         from->last = to->last;
     }
@@ -108,9 +167,10 @@ static void add_workspaces(Planner *planner, const PlanQueries *queries)
 {
     if (!queries || !queries->workspace) return;
     for (int n = 0; n < planner->graph->n_nodes; n++) {
+        int count = planner->plan->group[n];
+        if (count == 0) continue;
         Item *item = &planner->items[planner->graph->n_tensors + n];
-        item->size =
-            queries->workspace(queries->context, planner->graph, &planner->graph->nodes[n]);
+        item->size = queries->workspace(queries->context, planner->graph, n, count);
         item->first = item->last = n;
     }
 }
@@ -249,23 +309,12 @@ static void publish(Planner *planner)
         const Tensor *tensor = &graph->tensors[i];
         if (tensor->base == NO_TENSOR) continue;
         Place base = plan->places[tensor->base];
+        if (base.size == 0) continue; /* it has no bytes, nor have its views */
         int64_t offset = base.offset + tensor->offset * plan->limits.dtype_size[tensor->dtype];
         plan->places[i] = (Place){base.slab, offset, tensor_bytes(plan, tensor)};
     }
     for (int n = 0; n < graph->n_nodes; n++)
         plan->workspace[n] = planner->items[graph->n_tensors + n].place;
-}
-
-static wf_status check_support(const Graph *graph, const PlanQueries *queries)
-{
-    if (!queries || !queries->supports) return WF_OK;
-    for (int n = 0; n < graph->n_nodes; n++) {
-        const Node *node = &graph->nodes[n];
-        if (!queries->supports(queries->context, graph, node))
-            return fail(WF_ERROR_UNSUPPORTED, "%s: this device cannot run %s", node->scope,
-                        op_rule(node->op)->name);
-    }
-    return WF_OK;
 }
 
 /* A device that cannot store a type says so with a size of 0. */
@@ -286,12 +335,17 @@ static wf_status plan_build(Plan *plan, const PlanQueries *queries)
     size_t n_tensors = (size_t)graph->n_tensors, n_nodes = (size_t)graph->n_nodes;
     plan->places = calloc(n_tensors + 1, sizeof *plan->places);
     plan->workspace = calloc(n_nodes + 1, sizeof *plan->workspace);
+    plan->group = calloc(n_nodes + 1, sizeof *plan->group);
     Planner planner = {.plan = plan, .graph = graph, .n_items = (int)(n_tensors + n_nodes)};
+    planner.leader = calloc(n_nodes + 1, sizeof *planner.leader);
     planner.items = calloc(n_tensors + n_nodes + 1, sizeof *planner.items);
     planner.order = calloc(n_tensors + n_nodes + 1, sizeof *planner.order);
     wf_status status = WF_OK;
-    if (!plan->places || !plan->workspace || !planner.items || !planner.order)
+    if (!plan->places || !plan->workspace || !plan->group || !planner.leader || !planner.items ||
+        !planner.order)
         status = fail(WF_ERROR_MEMORY, "out of memory for a plan");
+    if (!status) status = find_groups(&planner, queries);
+    if (!status) status = check_support(plan, queries);
     if (!status) status = place_externals(plan);
     if (!status) status = find_lives(&planner);
     if (!status) {
@@ -300,6 +354,7 @@ static wf_status plan_build(Plan *plan, const PlanQueries *queries)
         status = place_items(&planner);
     }
     if (!status) publish(&planner);
+    free(planner.leader);
     free(planner.items);
     free(planner.order);
     return status;
@@ -310,7 +365,6 @@ wf_status plan_create(const Graph *graph, const Limits *limits, const PlanQuerie
 {
     TRY(graph_status(graph));
     TRY(check_types(graph, limits));
-    TRY(check_support(graph, queries));
     Plan *plan = calloc(1, sizeof *plan);
     if (!plan) return fail(WF_ERROR_MEMORY, "out of memory for a plan");
     plan->graph = graph;
@@ -331,6 +385,7 @@ void plan_destroy(Plan *plan)
     free(plan->slabs);
     free(plan->places);
     free(plan->workspace);
+    free(plan->group);
     free(plan);
 }
 

@@ -25,8 +25,9 @@ typedef struct Place {
 typedef struct Plan {
     const Graph *graph; /* borrowed; must outlive the plan */
     Limits limits;
-    Place *places;    /* one a tensor; views resolved */
-    Place *workspace; /* one a node; size 0: none */
+    Place *places;    /* one a tensor; views resolved; size 0: it has no bytes (see fuse) */
+    Place *workspace; /* one a node; size 0: none; a group's is its first node's */
+    int *group;       /* one a node: how many nodes from it on run as one; 0: an earlier one's */
     Region **slabs;   /* the external regions the graph names, then the plan's own */
     int n_slabs, n_external;
 } Plan;
@@ -36,8 +37,14 @@ typedef struct PlanQueries {
     void *context;
     /* NULL: every op. False refuses the node: plan_create fails and names it. */
     bool (*supports)(void *context, const Graph *graph, const Node *node);
-    /* Bytes of scratch the node wants while it runs. NULL: none. */
-    int64_t (*workspace)(void *context, const Graph *graph, const Node *node);
+    /* How many consecutive nodes from `first` on the device runs as one, at least 1; it supports
+     * what it names here. NULL: 1, always. What is made and read among them only gets no place, and
+     * the device passes it on by itself; all else they make is written. An elementwise node's
+     * output may take over its input's place as ever, if no other node of the group touches that.
+     */
+    int (*fuse)(void *context, const Graph *graph, int first);
+    /* Bytes of scratch that `count` nodes from `first` on want, run as one. NULL: none. */
+    int64_t (*workspace)(void *context, const Graph *graph, int first, int count);
 } PlanQueries;
 
 wf_status plan_create(const Graph *graph, const Limits *limits, const PlanQueries *queries,

@@ -18,6 +18,7 @@ static wf_status look_at(Diagnosis *d, TensorId id)
     const Tensor *tensor = graph_tensor(d->pass->graph, id);
     if (!dtype_is_real(tensor->dtype)) return WF_OK;
     Place place = plan->places[id];
+    if (place.size == 0) return WF_OK; /* passed on within a group of nodes */
     int64_t n = shape_elements(tensor->shape), size = plan->limits.dtype_size[tensor->dtype];
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t count = int64_min(CHUNK, n - at);
@@ -32,30 +33,51 @@ static wf_status look_at(Diagnosis *d, TensorId id)
     return WF_OK;
 }
 
-static wf_status look_at_inputs(Diagnosis *d, const Node *node)
+/* Does one of the nodes first … last-1 write the tensor? */
+static bool writes(const Graph *graph, int first, int last, TensorId root)
+{
+    for (int n = first; n < last; n++)
+        for (int k = 0; k < graph->nodes[n].n_out; k++) {
+            TensorId out = graph->nodes[n].out[k];
+            if (out != NO_TENSOR && graph_root(graph, out) == root) return true;
+        }
+    return false;
+}
+
+/* What node n of the group that begins with `first` reads from outside of it. */
+static wf_status look_at_inputs(Diagnosis *d, int first, int n)
 {
     const Graph *graph = d->pass->graph;
+    const Node *node = &graph->nodes[n];
     for (int k = 0; k < node->n_in && !d->bad->tensor; k++) {
-        TensorId id = node->in[k];
-        if (id == NO_TENSOR) continue;
-        if (graph_tensor(graph, id)->base != NO_TENSOR) id = graph_tensor(graph, id)->base;
+        if (node->in[k] == NO_TENSOR) continue;
+        TensorId id = graph_root(graph, node->in[k]);
         if (!graph_tensor(graph, id)->region || d->looked[id]) continue;
+        if (writes(graph, first, n, id)) continue;
         d->looked[id] = true;
         TRY(look_at(d, id));
     }
     return WF_OK;
 }
 
+static wf_status look_at_outputs(Diagnosis *d, const Node *node)
+{
+    for (int k = 0; k < node->n_out && !d->bad->tensor; k++)
+        if (node->out[k] != NO_TENSOR) TRY(look_at(d, node->out[k]));
+    return WF_OK;
+}
+
+/* Group by group of the plan: what one needs from outside, then what it made, in order. */
 static wf_status walk(Diagnosis *d)
 {
     Program *program = d->pass->program;
-    for (int n = 0; n < d->pass->graph->n_nodes && !d->bad->tensor; n++) {
-        const Node *node = &d->pass->graph->nodes[n];
-        TRY(look_at_inputs(d, node));
+    const Node *nodes = d->pass->graph->nodes;
+    for (int n = 0, end = 0; n < d->pass->graph->n_nodes && !d->bad->tensor; n = end) {
+        end = n + d->pass->plan->group[n];
+        for (int m = n; m < end; m++) TRY(look_at_inputs(d, n, m));
         if (d->bad->tensor) break;
-        TRY(program->device->backend->program_run_nodes(program, n, n + 1));
-        for (int k = 0; k < node->n_out && !d->bad->tensor; k++)
-            if (node->out[k] != NO_TENSOR) TRY(look_at(d, node->out[k]));
+        TRY(program->device->backend->program_run_nodes(program, n, end));
+        for (int m = n; m < end; m++) TRY(look_at_outputs(d, &nodes[m]));
     }
     return WF_OK;
 }
