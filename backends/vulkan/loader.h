@@ -10,8 +10,8 @@
 #include <vulkan/vulkan.h>
 
 #define VULKAN_FUNCTIONS(X)                                                                        \
-    X(vkGetInstanceProcAddr)                                                                       \
     X(vkEnumerateInstanceVersion)                                                                  \
+    X(vkGetInstanceProcAddr)                                                                       \
     X(vkCreateInstance)                                                                            \
     X(vkDestroyInstance)                                                                           \
     X(vkEnumeratePhysicalDevices)                                                                  \

@@ -8,8 +8,8 @@
 #include "backends/backend.h"
 #include "backends/vulkan/loader.h"
 
-#ifndef VK_KHR_cooperative_matrix /* what we use of it, for headers before 1.3.255; values of      \
-                                     vk.xml */
+/* What is used of the extension, for headers older than it; values of Vulkan's registry. */
+#ifndef VK_KHR_cooperative_matrix
 #define VK_KHR_cooperative_matrix                1
 #define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR                          \
