@@ -142,14 +142,14 @@ static void expect_tile(VulkanDevice *device, DType storage, int64_t rows, int64
                         int64_t inner, ProductTile tile)
 {
     ProductParams p = product_packed(rows, cols, inner, false, true);
-    assert_int_equal(gpu_product_choice(&device->gpu, storage, &p, (ProductChoice){0}).tile, tile);
+    assert_int_equal(gpu_product_choice(&device->gpu, &p, storage, (ProductChoice){0}).tile, tile);
 }
 
 static bool is_candidate(VulkanDevice *device, DType storage)
 {
     ProductParams p = product_packed(100, 100, 100, false, true);
     ProductChoice choices[PRODUCT_MOST_CANDIDATES];
-    int n = gpu_product_candidates(&device->gpu, storage, &p, choices);
+    int n = gpu_product_candidates(&device->gpu, &p, storage, choices);
     for (int i = 0; i < n; i++)
         if (choices[i].tile == TILE_MATRIX_64) return true;
     return false;
