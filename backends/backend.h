@@ -28,6 +28,7 @@ typedef struct DeviceInfo {
     bool matrix;          /* products of small matrices as one instruction */
     char products[160];   /* who computes them (backends/gpu/library.h); "": our kernels */
     bool library_wrong;   /* a library that it should be is not, as its products are wrong here */
+    char matrices[96];    /* which of them products use, or why none; "": nothing to say */
     /* What `wavefield tune` stored for it (backends/gpu/tuning.h). */
     int tuned;           /* classes of products; 0: none */
     uint64_t tuning;     /* fingerprint; 0: none */

@@ -87,6 +87,7 @@ static void publish(const DeviceInfo *from, wf_device_info *to)
     to->matrix_units = from->matrix;
     snprintf(to->products, sizeof to->products, "%s", from->products);
     to->library_wrong = from->library_wrong;
+    snprintf(to->matrices, sizeof to->matrices, "%s", from->matrices);
     to->tuned = from->tuned;
     to->tuning = from->tuning;
     to->tuning_damaged = from->tuning_damaged;

@@ -4,7 +4,7 @@
 # whether all of it passed.
 #
 #   ci/test.sh            everything; FUZZ_SECONDS (60) for each fuzz target
-#   ci/test.sh --quick    without the builds under sanitizers
+#   ci/test.sh --quick    without the builds under sanitizers and without cooperative matrices
 set -u
 cd "$(dirname "$0")/.."
 
@@ -45,7 +45,17 @@ configure_and_build() {
 
 # Waiting threads sleep, because several tests share the cores.
 run_tests() {
-    OMP_WAIT_POLICY=passive ctest --test-dir "$1" --output-on-failure -j "$jobs" --timeout 600
+    local folder=$1
+    shift
+    OMP_WAIT_POLICY=passive ctest --test-dir "$folder" --output-on-failure -j "$jobs" --timeout 600 \
+        "$@"
+}
+
+# As where no GLSL compiler knows them.
+build_without_matrices() {
+    cmake -S . -B "$build-plain" -DWAVEFIELD_WERROR=ON -DWAVEFIELD_MATRIX_COMPILER=OFF \
+        -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF -DWAVEFIELD_EXAMPLES=OFF &&
+        cmake --build "$build-plain" -j "$jobs" --target test_vulkan_matrix
 }
 
 # Leaks inside drivers and the OpenMP runtime are not ours: those backends are off here.
@@ -70,6 +80,8 @@ if [ -z "$quick" ]; then
         -DWAVEFIELD_VULKAN=OFF -DWAVEFIELD_OPENCL=OFF -DWAVEFIELD_CUDA=OFF \
         -DWAVEFIELD_EXAMPLES=OFF &&
         step "tests with ASan and UBSan" run_sanitized "$build-sanitize"
+    step "build without cooperative matrices" build_without_matrices &&
+        step "test without cooperative matrices" run_tests "$build-plain" -R vulkan_matrix
     step "fuzzing" ci/fuzz.sh --fresh "${FUZZ_SECONDS:-60}"
 fi
 step "formatting" check_format

@@ -1,14 +1,15 @@
 # Makes one kernel's self-contained sources.
 #   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4
-#         -DSTORAGE=F32 -DSTORED=TRUE -DOUT=DIR -P assemble.cmake
-# for the storage type STORAGE; STORED: variants for the other types follow the one for F32.
+#         -DSTORAGE=F32 -DSTORED=TRUE -DGLSL_ONLY=FALSE -DOUT=DIR -P assemble.cmake
+# for the storage type STORAGE; STORED: variants for the other types follow the one for F32;
+# GLSL_ONLY: not for OpenCL and CUDA, whose file then only tells one version of the kernel from another.
 # Writes, in OUT, with every #include resolved:
 #   NAME.glsl   for glslc
 #   NAME.text   C string literals: the kernel for OpenCL C and CUDA, to follow prelude.text
 #   NAME.entry  the KERNEL line, as KERNEL_ENTRY(NAME_IN_CAPITALS, name, …) for the host
 # With NAME=prelude only NAME.text: the headers that every kernel shares.
 cmake_minimum_required(VERSION 3.22)
-get_filename_component(folder ${FILE} DIRECTORY)
+set(folder ${CMAKE_CURRENT_LIST_DIR})
 string(TOUPPER ${NAME} capitals)
 
 function(resolve_includes text out)
@@ -43,6 +44,10 @@ endif()
 math(EXPR begin "${begin} + 8")
 string(SUBSTRING "${text}" ${begin} -1 entry)
 string(REGEX REPLACE "\n(SHARED\\(|BODY).*" "\n" entry "${entry}")
+set(glsl_only 0)
+if(GLSL_ONLY)
+  set(glsl_only 1)
+endif()
 set(stored_bytes 2)
 set(variants 1)
 if(STORAGE STREQUAL "F32")
@@ -55,6 +60,8 @@ file(WRITE ${OUT}/${NAME}.entry "#undef STORED_BYTES
 #define STORED_BYTES ${stored_bytes}
 #undef STORED_VARIANTS
 #define STORED_VARIANTS ${variants}
+#undef GLSL_ONLY
+#define GLSL_ONLY ${glsl_only}
 KERNEL_ENTRY(${capitals}, ${entry}")
 
 string(REPLACE "," ";" defines "${DEFINES}")

@@ -202,7 +202,7 @@ static void compile_others(const CudaDevice *device, bool all_storage)
 {
     for (int k = 0; k < KERNEL_COUNT; k += gpu_kernels[k].variants)
         for (int v = 0; v < (all_storage ? gpu_kernels[k].variants : 1); v++)
-            compile_unless_loaded(device, k + v);
+            if (!gpu_kernels[k].glsl_only) compile_unless_loaded(device, k + v);
 }
 
 static void test_programs(void **state)

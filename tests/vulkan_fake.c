@@ -10,6 +10,7 @@ const char *const fake_names[FAKE_FUNCTIONS] = {VULKAN_FUNCTIONS(X)};
 #undef X
 
 static VulkanTable real;
+static PFN_vkCreateShaderModule driver_make_module;
 
 void fake_reset(void)
 {
@@ -162,7 +163,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_vkCreateDevice(VkPhysicalDevice p,
 {
     VkResult result = intercept(FAKE_vkCreateDevice);
     if (result) memset(out, 0x5a, sizeof *out);
-    if (!result) result = real.p_vkCreateDevice(p, info, a, out);
+    VkDeviceCreateInfo known = *info;
+    if (fake.n_matrices) known.enabledExtensionCount = 0; /* of which there is one */
+    if (!result) result = real.p_vkCreateDevice(p, &known, a, out);
     count(result, 1);
     return result;
 }
@@ -202,6 +205,58 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_vkAllocateCommandBuffers(
 
 /* ---- what a device can ---- */
 
+static void claim_matrices(VkPhysicalDeviceVulkan12Features *features)
+{
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR *matrix = features->pNext;
+    if (!fake.n_matrices || !matrix ||
+        matrix->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR)
+        return;
+    matrix->cooperativeMatrix = VK_TRUE;
+    if (fake.withheld.shaderFloat16) features->shaderFloat16 = VK_FALSE;
+    if (fake.withheld.vulkanMemoryModel) features->vulkanMemoryModel = VK_FALSE;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL list_matrices(VkPhysicalDevice p, uint32_t *n,
+                                                    VkCooperativeMatrixPropertiesKHR *out)
+{
+    (void)p;
+    *n = *n < fake.n_matrices ? *n : fake.n_matrices;
+    memcpy(out, fake.matrices, *n * sizeof *out);
+    return VK_SUCCESS;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL fake_vkGetInstanceProcAddr(VkInstance i,
+                                                                           const char *name)
+{
+    if (fake.n_matrices && !strcmp(name, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"))
+        return (PFN_vkVoidFunction)list_matrices;
+    return real.p_vkGetInstanceProcAddr(i, name);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkEnumerateDeviceExtensionProperties(
+    VkPhysicalDevice p, const char *layer, uint32_t *n, VkExtensionProperties *out)
+{
+    if (!fake.n_matrices) return real.p_vkEnumerateDeviceExtensionProperties(p, layer, n, out);
+    if (out) *n -= 1; /* the room was for one more */
+    VkResult result = real.p_vkEnumerateDeviceExtensionProperties(p, layer, n, out);
+    if (out) out[*n] = (VkExtensionProperties){VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, 2};
+    *n += 1;
+    return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL make_module(VkDevice d, const VkShaderModuleCreateInfo *info,
+                                                  const VkAllocationCallbacks *a,
+                                                  VkShaderModule *out)
+{
+    VkShaderModuleCreateInfo known = *info;
+    for (uint32_t i = 0; i < fake.n_codes; i++) {
+        if (info->pCode != fake.codes[i].words) continue;
+        known.pCode = fake.codes[i].instead;
+        known.codeSize = fake.codes[i].bytes;
+    }
+    return driver_make_module(d, &known, a, out);
+}
+
 static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceFeatures2(VkPhysicalDevice p,
                                                                     VkPhysicalDeviceFeatures2 *out)
 {
@@ -209,6 +264,7 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceFeatures2(VkPhysicalDe
     VkPhysicalDeviceVulkan12Features *features = out->pNext;
     if (!features || features->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES)
         return;
+    claim_matrices(features);
     if (fake.withheld.bufferDeviceAddress) features->bufferDeviceAddress = VK_FALSE;
     if (fake.withheld.timelineSemaphore) features->timelineSemaphore = VK_FALSE;
 }
@@ -287,6 +343,8 @@ void fake_install(void)
     real = vulkan_table;
     driver_allocate = real.p_vkAllocateMemory;
     real.p_vkAllocateMemory = allocate_of_type;
+    driver_make_module = real.p_vkCreateShaderModule;
+    real.p_vkCreateShaderModule = make_module;
 #define PUT(function)                                 vulkan_table.p_##function = fake_##function;
 #define PUT_MAKER(function, Owner, Info, Handle, end) PUT(function) PUT(end)
     MAKERS(PUT_MAKER)
@@ -313,6 +371,8 @@ void fake_install(void)
     PUT(vkCreateComputePipelines)
     PUT(vkDestroyPipeline)
     PUT(vkAllocateCommandBuffers)
+    PUT(vkGetInstanceProcAddr)
+    PUT(vkEnumerateDeviceExtensionProperties)
     PUT(vkGetPhysicalDeviceFeatures2)
     PUT(vkGetPhysicalDeviceProperties)
     PUT(vkGetPhysicalDeviceQueueFamilyProperties)

@@ -4,10 +4,17 @@
 #define TESTS_VULKAN_FAKE_H
 
 #include "backends/vulkan/loader.h"
+#include "backends/vulkan/matrix.h"
 
 #define X(function) FAKE_##function,
 typedef enum FakeFunction { VULKAN_FUNCTIONS(X) FAKE_FUNCTIONS } FakeFunction;
 #undef X
+
+/* Code that a module is made of in place of other code, which begins at `words`. */
+typedef struct FakeCode {
+    const uint32_t *words, *instead;
+    size_t bytes; /* of `instead` */
+} FakeCode;
 
 typedef struct FakeVulkan {
     int calls[FAKE_FUNCTIONS]; /* of those that can fail */
@@ -23,6 +30,11 @@ typedef struct FakeVulkan {
     VkQueueFlags no_queue;                     /* families with any of these are hidden */
     VkDeviceSize most_buffer;                  /* where not 0: the largest buffer */
     bool decoy; /* memory type 0 is one like the first, which no buffer takes; others follow */
+    /* Cooperative matrices that every device claims to offer, and what runs in place of kernels
+     * that use them. */
+    const VkCooperativeMatrixPropertiesKHR *matrices;
+    const FakeCode *codes;
+    uint32_t n_matrices, n_codes;
 } FakeVulkan;
 
 extern FakeVulkan fake;

@@ -41,6 +41,7 @@ typedef struct GpuKernel {
     const char *name; /* the entry point in OpenCL C and CUDA ("main" in SPIR-V) */
     uint32_t threads; /* in a group, along x */
     int variants;     /* 3: the next two are the same kernel for F16 and BF16 storage; else 1 */
+    bool glsl_only;   /* for F16 storage under Vulkan; `source` only tells versions of it apart */
     int n_buffers, n_scalars;
     KernelBuffer buffers[GPU_MAX_BUFFERS + 1];
     const char *source; /* OpenCL C and CUDA C++, to follow gpu_prelude */
@@ -97,6 +98,7 @@ struct GpuLimits {
     int64_t transform_bytes; /* largest Transform.data; 0: no transforms on this device */
     int64_t busy_groups;     /* groups that keep the device busy, ≥ 1 */
     int64_t alignment;       /* of workspace parts, bytes; below 256 means 256 */
+    bool matrices;           /* TILE_MATRIX_64 and _128 work here, in graphs of F16 storage */
     GpuTuning tuning;        /* empty: by the rules */
     GpuLibrary *library;     /* of products; NULL: there is none */
     bool apart;              /* fuse nothing: to test and measure what fusing does */

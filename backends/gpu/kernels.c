@@ -34,6 +34,7 @@ const char *const gpu_prelude =
         .name = #entry,                                                                            \
         .threads = size,                                                                           \
         .variants = STORED_VARIANTS,                                                               \
+        .glsl_only = GLSL_ONLY,                                                                    \
         .n_buffers = (int)(sizeof((KernelBuffer[]){list{0}}) / sizeof(KernelBuffer)) - 1,          \
         .n_scalars = (int)(sizeof(entry##_scalars) / 4),                                           \
         .buffers = {list{0}},                                                                      \

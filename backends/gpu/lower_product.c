@@ -24,6 +24,8 @@ static const Tile tiles[TILE_COUNT] = {
     [TILE_8X4_WIDE] = {BOTH(8X4), BOTH(8X4_WIDE), 128, 64, 16},
     [TILE_8X8_WIDE] = {BOTH(8X8), BOTH(8X8_WIDE), 128, 128, 8},
     [TILE_8X8_DEEP] = {BOTH(8X8), BOTH(8X8_DEEP), 128, 128, 16},
+    [TILE_MATRIX_64] = {BOTH(MATRIX_64), BOTH(MATRIX_64_WIDE), 64, 64, 32},
+    [TILE_MATRIX_128] = {BOTH(MATRIX_128), BOTH(MATRIX_128_WIDE), 128, 128, 32},
 };
 
 /* ---- what to do ---- */
@@ -45,20 +47,31 @@ static int64_t blocks_of(const Tile *tile, const ProductParams *p)
     return ceil_div(p->inner, tile->depth) * (p->sum_batch ? p->batch : 1);
 }
 
+/* Can the product be computed in such tiles at all? */
+static bool suits(const GpuLimits *limits, const ProductParams *p, DType storage, int tile)
+{
+    if (tile == TILE_FEW) return lower_suits_few_rows(p);
+    if (!gpu_kernels[tiles[tile].kernel[0]].glsl_only) return true;
+    return limits->matrices && storage == DTYPE_F16;
+}
+
 /* The largest tile that still gives the device enough of them, where need be by splits of the inner
  * axis so long that adding them up costs little; thin ones for thin results. A large tile does
  * twice the work of a small one for each number it reads from group memory, which is what bounds
- * the small ones. */
-static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p)
+ * the small ones. Tiles of matrices are taken wherever a whole one is filled. */
+static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     if (lower_suits_few_rows(p)) return TILE_FEW;
     if (p->rows <= 16) return TILE_1X4;
     if (p->cols <= 16) return TILE_4X1;
+    bool matrices = p->rows >= 64 && p->cols >= 64 && p->inner >= 32;
+    matrices = matrices && suits(limits, p, storage, TILE_MATRIX_64);
     bool fits = p->rows % 128 == 0 || p->rows >= 512;
     fits = fits && (p->cols % 128 == 0 || p->cols >= 512);
     int64_t splits = p->inner * (p->sum_batch ? p->batch : 1) / LEAST_SPLIT;
     splits = int64_max(1, int64_min(splits, PRODUCT_MOST_SPLITS));
     fits = fits && tiles_of(&tiles[TILE_8X8], p) * splits >= limits->busy_groups;
+    if (matrices) return fits ? TILE_MATRIX_128 : TILE_MATRIX_64;
     return fits ? TILE_8X8 : TILE_4X4;
 }
 
@@ -80,7 +93,7 @@ static int64_t whole_splits(const Tile *tile, const ProductParams *p, int64_t sp
 /* A choice made for one shape of a class may be beyond the device for another. */
 static bool can_run(const GpuLimits *limits, const ProductParams *p, ProductChoice choice)
 {
-    if (choice.tile == TILE_FEW) return lower_suits_few_rows(p);
+    if (choice.tile == TILE_FEW) return true;
     const Tile *tile = &tiles[choice.tile];
     int64_t results = results_of(p) * choice.splits;
     bool allowed = ceil_div(p->cols, tile->cols) <= limits->groups[0] &&
@@ -90,10 +103,11 @@ static bool can_run(const GpuLimits *limits, const ProductParams *p, ProductChoi
 }
 
 /* Among our own kernels. */
-static ProductChoice own_choice(const GpuLimits *limits, const ProductParams *p,
+static ProductChoice own_choice(const GpuLimits *limits, const ProductParams *p, DType storage,
                                 ProductChoice choice)
 {
-    if (choice.tile == TILE_RULE) choice = (ProductChoice){(uint8_t)rule_tile(limits, p), 0};
+    if (choice.tile == TILE_RULE)
+        choice = (ProductChoice){(uint8_t)rule_tile(limits, p, storage), 0};
     if (choice.tile == TILE_FEW) {
         choice.splits = (uint8_t)lower_few_splits(limits, p, choice.splits);
         return choice;
@@ -111,17 +125,17 @@ ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p
         choice.tile == TILE_RULE ? lower_library_is_rule(limits, p) : choice.tile == TILE_LIBRARY;
     if (library && lower_library_takes(limits, p, storage)) return (ProductChoice){TILE_LIBRARY, 1};
     if (choice.tile == TILE_LIBRARY) choice = (ProductChoice){0};
-    return own_choice(limits, p, choice);
+    return own_choice(limits, p, storage, choice);
 }
 
 static ProductChoice choose(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     ProductChoice tuned = gpu_tuning_choice(&limits->tuning, p, storage);
-    if (tuned.tile > TILE_LIBRARY && (tuned.tile != TILE_FEW || lower_suits_few_rows(p))) {
-        tuned = own_choice(limits, p, tuned);
+    if (tuned.tile > TILE_LIBRARY && suits(limits, p, storage, tuned.tile)) {
+        tuned = own_choice(limits, p, storage, tuned);
         if (can_run(limits, p, tuned)) return tuned;
     }
-    return own_choice(limits, p, (ProductChoice){0});
+    return own_choice(limits, p, storage, (ProductChoice){0});
 }
 
 static bool tried(const ProductChoice *list, int count, ProductChoice choice)
@@ -143,13 +157,13 @@ int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, DTyp
     if (lower_library_takes(limits, p, storage) && !tried(out, count, library))
         out[count++] = library;
     for (int t = TILE_LIBRARY + 1; t < TILE_COUNT; t++) {
-        if (t == TILE_FEW ? !lower_suits_few_rows(p) : p->rows * 4 <= tiles[t].rows) continue;
-        if (t != TILE_FEW && p->cols * 4 <= tiles[t].cols) continue;
+        if (!suits(limits, p, storage, t)) continue;
+        if (p->rows * 4 <= tiles[t].rows || p->cols * 4 <= tiles[t].cols) continue;
         int64_t groups = t == TILE_FEW ? 1 : tiles_of(&tiles[t], p);
         for (int splits = 1; splits <= PRODUCT_MOST_SPLITS; splits *= 2) {
             if (splits > 1 && groups * splits > 8 * limits->busy_groups) break;
             ProductChoice choice = {(uint8_t)t, (uint8_t)splits};
-            choice = own_choice(limits, p, choice);
+            choice = own_choice(limits, p, storage, choice);
             if (choice.splits < splits) break; /* the inner axis is too short */
             if (can_run(limits, p, choice) && !tried(out, count, choice)) out[count++] = choice;
         }

@@ -4,8 +4,8 @@
  *
  * A tuning is read when a device is opened and stays as it is until the device is closed, so what a
  * product is lowered to depends on device, driver, shape and the stored tuning alone. Without
- * splits all tiles add the terms of an element in the same order, to the same bits; splits, and the
- * kernel for few rows, round differently.
+ * splits all tiles add the terms of an element in the same order, to the same bits; splits, the
+ * kernel for few rows and matrices round differently.
  *
  * Tunings are kept as JSON in the folder of kept files (backends/gpu/cache.h), one for each device,
  * driver, and text of the product's kernels. */
@@ -31,6 +31,9 @@ typedef enum ProductTile {
     TILE_8X4_WIDE,
     TILE_8X8_WIDE,
     TILE_8X8_DEEP, /* wide, and twice as deep */
+    /* Square ones of results, by the device's own products of small matrices. */
+    TILE_MATRIX_64,
+    TILE_MATRIX_128,
     TILE_COUNT
 } ProductTile;
 
@@ -72,8 +75,9 @@ typedef void (*GpuProductVisit)(void *context, const ProductParams *product);
 void gpu_products(const GpuLimits *limits, const Graph *graph, const Node *node,
                   GpuProductVisit visit, void *context);
 
-/* What may be tried for a product, the rules' own choice first; returns how many, at most
- * PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has more than enough groups.
+/* What may be tried for a product in a graph of this storage type, the rules' own choice first;
+ * returns how many, at most PRODUCT_MOST_CANDIDATES. Splits are doubled up to where the device has
+ * more than enough groups.
  */
 int gpu_product_candidates(const GpuLimits *limits, const ProductParams *product, DType storage,
                            ProductChoice *out);

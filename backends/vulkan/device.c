@@ -130,7 +130,7 @@ static void describe_extensions(VkPhysicalDevice physical, DeviceInfo *info)
         extensions = calloc(n, sizeof *extensions);
     if (extensions && vkEnumerateDeviceExtensionProperties(physical, NULL, &n, extensions) >= 0) {
         info->bfloat16 = has_extension(extensions, n, "VK_KHR_shader_bfloat16");
-        info->matrix = has_extension(extensions, n, "VK_KHR_cooperative_matrix") ||
+        info->matrix = has_extension(extensions, n, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
                        has_extension(extensions, n, "VK_NV_cooperative_matrix");
     }
     free(extensions);
@@ -149,7 +149,8 @@ static void describe_halves(VkPhysicalDevice physical, DeviceInfo *info)
     info->half_arithmetic = features.shaderFloat16;
 }
 
-static void describe(VkPhysicalDevice physical, DeviceInfo *info)
+static void describe(VkInstance instance, VkPhysicalDevice physical, DeviceInfo *info,
+                     VulkanMatrix *matrix)
 {
     VkPhysicalDeviceSubgroupProperties subgroup = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
@@ -172,6 +173,7 @@ static void describe(VkPhysicalDevice physical, DeviceInfo *info)
         if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
             info->memory = int64_max(info->memory, (int64_t)memory.memoryHeaps[i].size);
     gpu_tuning_load(NULL, backend_vulkan.name, info);
+    if (!vulkan_matrix_find(instance, physical, info, matrix)) *matrix = (VulkanMatrix){0};
 }
 
 static wf_status vulkan_list(DeviceInfo *infos, int capacity, int *count)
@@ -184,7 +186,9 @@ static wf_status vulkan_list(DeviceInfo *infos, int capacity, int *count)
     wf_status status = find_devices(instance, physical, &n);
     if (!status) {
         *count = (int)n;
-        for (int i = 0; i < *count && i < capacity; i++) describe(physical[i], &infos[i]);
+        VulkanMatrix matrix;
+        for (int i = 0; i < *count && i < capacity; i++)
+            describe(instance, physical[i], &infos[i], &matrix);
     }
     vkDestroyInstance(instance, NULL);
     return status;
@@ -304,14 +308,22 @@ static void choose_limits(VulkanDevice *device)
 static wf_status create_device(VulkanDevice *device)
 {
     find_family(device->physical, &device->family, &device->timestamp_bits);
+    const char *matrix_extension = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    bool matrices = device->matrix.rows > 0;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .cooperativeMatrix = VK_TRUE};
     VkPhysicalDevice16BitStorageFeatures storage = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .pNext = matrices ? &matrix : NULL,
         .storageBuffer16BitAccess = device->base.info.half_storage};
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .pNext = &storage,
         .timelineSemaphore = VK_TRUE,
-        .bufferDeviceAddress = VK_TRUE};
+        .bufferDeviceAddress = VK_TRUE,
+        .shaderFloat16 = matrices,
+        .vulkanMemoryModel = matrices};
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = device->family,
                                      .queueCount = 1,
@@ -319,7 +331,9 @@ static wf_status create_device(VulkanDevice *device)
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                .pNext = &features,
                                .queueCreateInfoCount = 1,
-                               .pQueueCreateInfos = &queue};
+                               .pQueueCreateInfos = &queue,
+                               .enabledExtensionCount = matrices,
+                               .ppEnabledExtensionNames = &matrix_extension};
     const char *name = device->base.info.name;
     TRY_VULKAN_MAKE(device, device->device,
                     vkCreateDevice(device->physical, &info, NULL, &device->device), "opening %s",
@@ -373,12 +387,13 @@ static wf_status vulkan_open(int index, Device **out)
         goto failed;
     }
     device->physical = physical[index];
-    describe(device->physical, &device->base.info);
+    describe(device->instance, device->physical, &device->base.info, &device->matrix);
     choose_limits(device);
     gpu_tuning_load(&device->gpu.tuning, backend_vulkan.name, &device->base.info);
     TRY_GOTO(create_device(device), failed);
     TRY_GOTO(choose_memory(device), failed);
     TRY_GOTO(vulkan_transfers_create(device), failed);
+    TRY_GOTO(vulkan_matrix_check(device), failed);
     *out = &device->base;
     return WF_OK;
 failed:

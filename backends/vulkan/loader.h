@@ -11,6 +11,7 @@
 
 #define VULKAN_FUNCTIONS(X)                                                                        \
     X(vkEnumerateInstanceVersion)                                                                  \
+    X(vkGetInstanceProcAddr)                                                                       \
     X(vkCreateInstance)                                                                            \
     X(vkDestroyInstance)                                                                           \
     X(vkEnumeratePhysicalDevices)                                                                  \
@@ -93,6 +94,7 @@ const char *vulkan_load(void);
 bool vulkan_load_from(const char *const *names, char *why, size_t size);
 
 #ifndef VULKAN_TABLE_ONLY /* the names stay the library's own */
+#define vkGetInstanceProcAddr          vulkan_table.p_vkGetInstanceProcAddr
 #define vkEnumerateInstanceVersion     vulkan_table.p_vkEnumerateInstanceVersion
 #define vkCreateInstance               vulkan_table.p_vkCreateInstance
 #define vkDestroyInstance              vulkan_table.p_vkDestroyInstance

@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Spirv {
-    const uint32_t *words;
-    size_t bytes;
-} Spirv;
-
 #include "shaders/spirv_words.inc"
-static const Spirv spirv[KERNEL_COUNT] = {
+static const VulkanCode codes[KERNEL_COUNT] = {
 #include "shaders/spirv_table.inc"
 };
+
+VulkanCode vulkan_kernel_code(KernelId kernel)
+{
+    return codes[kernel];
+}
 
 typedef struct VulkanProgram {
     Program base;
@@ -27,17 +27,24 @@ static wf_status create_pipeline(VulkanDevice *device, KernelId kernel)
 {
     if (device->pipelines[kernel]) return WF_OK;
     VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                     .codeSize = spirv[kernel].bytes,
-                                     .pCode = spirv[kernel].words};
+                                     .codeSize = codes[kernel].bytes,
+                                     .pCode = codes[kernel].words};
     VkShaderModule module;
     TRY_VULKAN(device, vkCreateShaderModule(device->device, &code, NULL, &module),
                "loading kernel %s", gpu_kernels[kernel].name);
+    static const VkSpecializationMapEntry members[] = {
+        {0, 0, 4}, {1, 4, 4}, {2, 8, 4}, {3, 12, 4}, {4, 16, 4}};
+    const VkSpecializationInfo constants = {.mapEntryCount = sizeof members / sizeof *members,
+                                            .pMapEntries = members,
+                                            .dataSize = sizeof device->matrix,
+                                            .pData = &device->matrix};
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
-                  .pName = "main"},
+                  .pName = "main",
+                  .pSpecializationInfo = gpu_kernels[kernel].glsl_only ? &constants : NULL},
         .layout = device->layout};
     VkResult result = vkCreateComputePipelines(device->device, device->pipeline_cache, 1, &info,
                                                NULL, &device->pipelines[kernel]);

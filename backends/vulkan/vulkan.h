@@ -8,6 +8,7 @@
 #include "backends/gpu/cache.h"
 #include "backends/gpu/gpu.h"
 #include "backends/vulkan/loader.h"
+#include "backends/vulkan/matrix.h"
 
 typedef struct KnownTransform KnownTransform; /* fft.c */
 typedef struct VulkanTransform VulkanTransform;
@@ -62,6 +63,7 @@ typedef struct VulkanDevice {
     double tick;                /* seconds between two values of a timestamp */
     KnownTransform *transforms; /* shapes checked so far */
     int n_learned;              /* of them, those compiled here rather than read from a file */
+    VulkanMatrix matrix;        /* what the kernels of matrices are made for; rows 0: none */
 } VulkanDevice;
 
 typedef struct VulkanBuffer {
@@ -180,6 +182,12 @@ wf_status vulkan_program_run(Program *program);
 wf_status vulkan_program_run_nodes(Program *program, int first, int last);
 const CommandList *vulkan_program_commands(const Program *program);
 int vulkan_program_submissions(const Program *program); /* of one run */
+/* A kernel's SPIR-V; bytes 0: this build has none of it. */
+typedef struct VulkanCode {
+    const uint32_t *words;
+    size_t bytes;
+} VulkanCode;
+VulkanCode vulkan_kernel_code(KernelId kernel);
 
 /* fft.c: one plan for each place, since VkFFT ties a plan's descriptors to its buffers. */
 wf_status vulkan_transform_create(VulkanDevice *device, const Plan *plan, const Transform *shape,

@@ -54,6 +54,7 @@ static void print_computing(const wf_device_info *info)
     printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
            info->matrix_units ? "" : "no ");
     if (info->products[0]) printf("%37sproducts by %s\n", "", info->products);
+    if (info->matrices[0]) printf("%37smatrix units: %s\n", "", info->matrices);
     if (info->tuning_damaged)
         printf(
             "%37sdamaged tuning, or another version's, not used: wavefield tune makes a new one\n",
@@ -74,13 +75,13 @@ static void print_device(const wf_device_info *info)
 
 static json_t *device_json(const wf_device_info *info)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b, s:s, s:i, s:b}", "id",
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:i, s:b}", "id",
                      info->id, "kind", kind_name(info->kind), "name", info->name, "driver",
                      info->driver, "memory", (json_int_t)info->memory, "subgroup_size",
                      info->subgroup_size, "half_storage", info->half_storage, "half_arithmetic",
                      info->half_arithmetic, "bfloat16", info->bfloat16, "matrix_units",
-                     info->matrix_units, "products", info->products, "tuned", info->tuned,
-                     "tuning_damaged", info->tuning_damaged);
+                     info->matrix_units, "matrices", info->matrices, "products", info->products,
+                     "tuned", info->tuned, "tuning_damaged", info->tuning_damaged);
 }
 
 static wf_status write_json(const char *path, const Devices *found, const wf_device_info *chosen)
