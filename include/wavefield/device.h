@@ -44,7 +44,7 @@ typedef struct wf_device_info {
      * does. "": the device's backend has none. */
     char products[160];
     bool library_wrong; /* because the library failed its check on the opened device */
-    char matrices[96];    /* which of them 16-bit products use, or why none; "": nothing known */
+    char matrices[96];  /* which of them 16-bit products use, or why none; "": nothing known */
     /* What `wavefield tune` kept for it: results depend on it in rounding. */
     int tuned;           /* classes of products; 0: none */
     uint64_t tuning;     /* tells tunings apart; 0: none */
