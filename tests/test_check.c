@@ -146,13 +146,13 @@ static void a_wrong_device_fails(void **state)
 
     Backend wrong = *honest;
     wrong.buffer_read = read_moved;
-    totals = check_with(&wrong, "gelu");
+    totals = check_with(&wrong, "key_norm");
     assert_int_equal(totals.passed + totals.missing, 0);
     wrong.buffer_read = read_nan;
     totals = check_with(&wrong, "layernorm");
     assert_int_equal(totals.passed + totals.missing, 0);
     wrong.buffer_read = read_fickle;
-    totals = check_with(&wrong, "gelu ");
+    totals = check_with(&wrong, "key_norm ");
     assert_int_equal(totals.passed + totals.missing, 0);
 }
 

@@ -81,6 +81,7 @@ static void open_faulty(void)
 
 static Fixture open_fixture(const wf_trainer_params *params)
 {
+    watched = NULL; /* of a fixture before */
     return fixture_open(device, SMALL, params);
 }
 
