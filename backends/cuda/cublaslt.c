@@ -14,14 +14,6 @@ static char failure[256];
 static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11",
                                     "libcublasLt.so", "/usr/local/cuda/lib64/libcublasLt.so"};
 
-/* 0 where no driver says. */
-static int driver_major(void)
-{
-    int version = 0;
-    if (!cuda_table.p_cuDriverGetVersion || cuDriverGetVersion(&version)) return 0;
-    return version / 1000;
-}
-
 static int major_of(void *library)
 {
     int major = 0;
@@ -31,20 +23,9 @@ static int major_of(void *library)
     return property && !property(MAJOR_VERSION, &major) ? major : 0;
 }
 
-/* A driver runs what is of no later major version than its own. */
 void *cublaslt_open(int *newer)
 {
-    int driver = driver_major();
-    *newer = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        void *library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
-        if (!library) continue;
-        int major = major_of(library);
-        if (!driver || major <= driver) return library;
-        *newer = major;
-        dlclose(library);
-    }
-    return NULL;
+    return cuda_open_library(names, sizeof names / sizeof *names, RTLD_LAZY, major_of, newer);
 }
 
 static void load(void)

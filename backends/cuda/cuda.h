@@ -41,6 +41,13 @@ static inline CUdeviceptr cuda_address(const Buffer *buffer)
     return ((const CudaBuffer *)buffer)->address;
 }
 
+/* Of a place in a plan whose slabs have buffers; 0 where it is absent. */
+static inline CUdeviceptr cuda_place(const Plan *plan, Place place)
+{
+    if (!place.size) return 0;
+    return cuda_address(plan->slabs[place.slab]->buffer) + (CUdeviceptr)place.offset;
+}
+
 /* WF_ERROR_MEMORY or WF_ERROR_DEVICE, with "CUDA: <doing>: <error>" as the message. */
 wf_status cuda_fail(CUresult error, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -49,35 +49,42 @@ static void load_driver(void)
     }
 }
 
-/* 0 where no driver says. */
-static int driver_major(void)
+int cuda_driver_major(void)
 {
     int version = 0;
     if (!cuda_table.p_cuDriverGetVersion || cuDriverGetVersion(&version)) return 0;
     return version / 1000;
 }
 
-/* The first whose machine code the driver takes, which is that of no later major version than its
- * own; `newer` is one of those passed over. */
-static void *open_compiler(int driver, int *newer)
+void *cuda_open_library(const char *const *names, size_t count, int flags, CudaVersion version,
+                        int *newer)
 {
-    for (size_t i = 0; i < COUNT(compiler_names); i++) {
-        void *library = dlopen(compiler_names[i], RTLD_NOW | RTLD_LOCAL);
+    int driver = cuda_driver_major();
+    *newer = 0;
+    for (size_t i = 0; i < count; i++) {
+        void *library = dlopen(names[i], flags | RTLD_LOCAL);
         if (!library) continue;
-        nvrtcResult (*version)(int *, int *) =
-            (nvrtcResult(*)(int *, int *))dlsym(library, "nvrtcVersion");
-        int major = 0, minor = 0;
-        if (!driver || !version || version(&major, &minor) || major <= driver) return library;
+        int major = version(library);
+        if (!driver || major <= driver) return library;
         *newer = major;
         dlclose(library);
     }
     return NULL;
 }
 
+static int compiler_major(void *library)
+{
+    nvrtcResult (*version)(int *, int *) =
+        (nvrtcResult(*)(int *, int *))dlsym(library, "nvrtcVersion");
+    int major = 0, minor = 0;
+    return version && !version(&major, &minor) ? major : 0;
+}
+
 static void load_compiler(void)
 {
-    int driver = driver_major(), newer = 0;
-    void *library = open_compiler(driver, &newer);
+    int newer, driver = cuda_driver_major();
+    void *library =
+        cuda_open_library(compiler_names, COUNT(compiler_names), RTLD_NOW, compiler_major, &newer);
     if (!library && newer) {
         snprintf(compiler_failure, sizeof compiler_failure,
                  "CUDA's run-time compiler here is of CUDA %d, newer than the driver, which is of "

@@ -97,6 +97,16 @@ typedef struct CudaTable {
 
 extern CudaTable cuda_table;
 
+/* Major version that a library says of itself; 0: it does not. */
+typedef int (*CudaVersion)(void *library);
+/* The first of the libraries whose code the driver takes, which is that of no later major version
+ * than its own, opened with these flags; NULL: none, and *newer is the version of one that was
+ * passed over, or 0. Where no driver says its version any will do. */
+void *cuda_open_library(const char *const *names, size_t count, int flags, CudaVersion version,
+                        int *newer);
+/* Major version of CUDA that the driver is of; 0: there is none that says. */
+int cuda_driver_major(void);
+
 /* Fill their part of the table once a process. NULL, or why it is not there. */
 const char *cuda_load_driver(void);
 const char *cuda_load_compiler(void);

@@ -204,27 +204,21 @@ static int64_t workspace(const GpuLibrary *library, const GpuProduct *product)
 
 /* ---- products of programs ---- */
 
-static CUdeviceptr address(const Plan *plan, Place place)
-{
-    if (!place.size) return 0;
-    return cuda_address(plan->slabs[place.slab]->buffer) + (CUdeviceptr)place.offset;
-}
-
 wf_status cuda_product_create(CudaDevice *device, const Plan *plan, const GpuProduct *from,
                               CudaProduct **out)
 {
     CudaProduct *product = calloc(1, sizeof *product);
     if (!product) return fail(WF_ERROR_MEMORY, "out of memory for a product");
-    cublasStatus_t error = describe(from, address(plan, from->bias), product);
+    cublasStatus_t error = describe(from, cuda_place(plan, from->bias), product);
     if (!error) error = choose(device, from, product);
     if (error) {
         cuda_product_destroy(product);
         return cublaslt_fail(error, "recording", from);
     }
-    product->a = address(plan, from->a);
-    product->b = address(plan, from->b);
-    product->c = address(plan, from->c);
-    product->workspace = address(plan, from->workspace);
+    product->a = cuda_place(plan, from->a);
+    product->b = cuda_place(plan, from->b);
+    product->c = cuda_place(plan, from->c);
+    product->workspace = cuda_place(plan, from->workspace);
     product->beta = from->accumulate ? 1 : 0;
     *out = product;
     return WF_OK;

@@ -19,23 +19,17 @@ typedef struct CudaProgram {
     CUgraphExec replay;
 } CudaProgram;
 
-static CUdeviceptr address(const Plan *plan, Place place)
-{
-    if (!place.size) return 0;
-    return cuda_address(plan->slabs[place.slab]->buffer) + (CUdeviceptr)place.offset;
-}
-
 static wf_status record_step(CudaDevice *device, const Plan *plan, const GpuStep *from, Step *step)
 {
     if (from->kind == GPU_TRANSFORM) {
-        step->buffers[0] = address(plan, from->transform.data);
-        step->buffers[1] = address(plan, from->transform.scratch);
+        step->buffers[0] = cuda_place(plan, from->transform.data);
+        step->buffers[1] = cuda_place(plan, from->transform.scratch);
         return cuda_transform_get(device, &from->transform, &step->transform);
     }
     if (from->kind == GPU_PRODUCT)
         return cuda_product_create(device, plan, &from->product, &step->product);
     for (int b = 0; b < gpu_kernels[from->dispatch.kernel].n_buffers; b++)
-        step->buffers[b] = address(plan, from->dispatch.buffers[b]);
+        step->buffers[b] = cuda_place(plan, from->dispatch.buffers[b]);
     return cuda_kernel_get(device, from->dispatch.kernel, &step->function);
 }
 
