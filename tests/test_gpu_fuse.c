@@ -274,7 +274,7 @@ static void a_librarys_products_are_left_apart(void **state)
     pair_follow(&pair, OP_ADD, pair.x, pair.c, pair.y);
     limits()->library = library;
     bool taken = library && lower_library_takes(limits(), &pair.product, DTYPE_REAL) &&
-                 lower_library_is_rule(limits(), &pair.product);
+                 lower_library_wanted(limits(), &pair.product, (ProductChoice){0});
     int count = group_of(&pair);
     limits()->library = NULL;
     assert_int_equal(count, taken ? 1 : 2);

@@ -103,9 +103,11 @@ void lower_multiply(Lowering *lowering, const ProductParams *product, const Prod
  * False: it was not, and nothing was emitted. */
 bool lower_by_library(Lowering *lowering, const ProductParams *product, const ProductPlaces *places,
                       uint32_t accumulate);
-/* Does the library take the product, operands and result in this type? Is it what the rules say? */
+/* Does the library take the product, operands and result in this type? Is it what a choice, or
+ * where that is TILE_RULE the rules, say? */
 bool lower_library_takes(const GpuLimits *limits, const ProductParams *product, DType storage);
-bool lower_library_is_rule(const GpuLimits *limits, const ProductParams *product);
+bool lower_library_wanted(const GpuLimits *limits, const ProductParams *product,
+                          ProductChoice choice);
 /* The same for a product's kernels: buffers and flags of the end, whose `then` wants the kernels
  * with a follower. */
 typedef struct ProductEnd {
@@ -115,6 +117,8 @@ typedef struct ProductEnd {
 } ProductEnd;
 ProductEnd lower_product_end(const Lowering *lowering, const ProductPlaces *places,
                              uint32_t accumulate);
+/* Can an operand be read in fours along its contiguous axis, of `along` elements? */
+bool lower_in_fours(Place place, int64_t along, int64_t ld, int64_t stride);
 /* A product of few rows, C of `batch` items, where lower_suits_few_rows(). */
 bool lower_suits_few_rows(const ProductParams *product);
 void lower_product_few(Lowering *lowering, const ProductParams *product, Place a, Place b,

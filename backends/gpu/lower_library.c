@@ -96,9 +96,11 @@ bool lower_library_takes(const GpuLimits *limits, const ProductParams *p, DType 
     return limits->library && find_form(limits->library, p, &places, storage, false, &form);
 }
 
-bool lower_library_is_rule(const GpuLimits *limits, const ProductParams *p)
+bool lower_library_wanted(const GpuLimits *limits, const ProductParams *p, ProductChoice choice)
 {
-    return limits->library && limits->library->preferred && !lower_suits_few_rows(p);
+    if (!limits->library) return false;
+    if (choice.tile != TILE_RULE) return choice.tile == TILE_LIBRARY;
+    return limits->library->preferred && !lower_suits_few_rows(p);
 }
 
 bool lower_by_library(Lowering *l, const ProductParams *p, const ProductPlaces *places,
@@ -106,10 +108,9 @@ bool lower_by_library(Lowering *l, const ProductParams *p, const ProductPlaces *
 {
     Form form;
     ProductChoice tuned = gpu_tuning_choice(&l->limits->tuning, p, l->graph->storage);
-    bool wanted =
-        tuned.tile == TILE_RULE ? lower_library_is_rule(l->limits, p) : tuned.tile == TILE_LIBRARY;
     GpuLibrary *library = l->limits->library;
-    if (!wanted || !library || !find_form(library, p, places, l->graph->storage, accumulate, &form))
+    if (!lower_library_wanted(l->limits, p, tuned) ||
+        !find_form(library, p, places, l->graph->storage, accumulate, &form))
         return false;
     int64_t bytes = library->workspace(library, &form.product);
     if (form.finish) form.product.c = lower_scratch(l, form.product.c.size);

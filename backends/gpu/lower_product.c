@@ -121,9 +121,8 @@ static ProductChoice own_choice(const GpuLimits *limits, const ProductParams *p,
 ProductChoice gpu_product_choice(const GpuLimits *limits, const ProductParams *p, DType storage,
                                  ProductChoice choice)
 {
-    bool library =
-        choice.tile == TILE_RULE ? lower_library_is_rule(limits, p) : choice.tile == TILE_LIBRARY;
-    if (library && lower_library_takes(limits, p, storage)) return (ProductChoice){TILE_LIBRARY, 1};
+    if (lower_library_wanted(limits, p, choice) && lower_library_takes(limits, p, storage))
+        return (ProductChoice){TILE_LIBRARY, 1};
     if (choice.tile == TILE_LIBRARY) choice = (ProductChoice){0};
     return own_choice(limits, p, storage, choice);
 }
@@ -173,8 +172,7 @@ int gpu_product_candidates(const GpuLimits *limits, const ProductParams *p, DTyp
 
 /* ---- doing it ---- */
 
-/* Can an operand be read in fours along its contiguous axis, of `along` elements? */
-static bool in_fours(Place place, int64_t along, int64_t ld, int64_t stride)
+bool lower_in_fours(Place place, int64_t along, int64_t ld, int64_t stride)
 {
     return place.offset % 16 == 0 && along % 4 == 0 && ld % 4 == 0 && stride % 4 == 0;
 }
@@ -244,8 +242,8 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
     int64_t items = p->sum_batch ? p->batch : 1, results = results_of(p), splits = choice.splits;
     int64_t tiles_x = ceil_div(p->cols, tile->cols), tiles_y = ceil_div(p->rows, tile->rows);
     bool wide = tile->wide[0] != tile->kernel[0] &&
-                in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
-                in_fours(places->b, p->trans_b ? p->inner : p->cols, p->ld_b, p->stride_b);
+                lower_in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
+                lower_in_fours(places->b, p->trans_b ? p->inner : p->cols, p->ld_b, p->stride_b);
 
     bool direct = splits == 1;
     int64_t size = p->rows * p->cols;

@@ -5,11 +5,6 @@
 
 enum { MOST_ROWS = 4, LEAST_INNER = 512 /* elements a split */ };
 
-static bool in_fours(Place place, int64_t ld, int64_t stride)
-{
-    return place.offset % 16 == 0 && ld % 4 == 0 && stride % 4 == 0;
-}
-
 bool lower_suits_few_rows(const ProductParams *p)
 {
     return p->rows <= MOST_ROWS && (!p->sum_batch || p->batch == 1);
@@ -44,8 +39,8 @@ void lower_product_few(Lowering *l, const ProductParams *p, Place a, Place b, co
                        int64_t splits)
 {
     const Place none = {0};
-    bool wide = !p->trans_a && p->trans_b && p->inner % 4 == 0 &&
-                in_fours(a, p->ld_a, p->stride_a) && in_fours(b, p->ld_b, p->stride_b);
+    bool wide = !p->trans_a && p->trans_b && lower_in_fours(a, p->inner, p->ld_a, p->stride_a) &&
+                lower_in_fours(b, p->inner, p->ld_b, p->stride_b);
     int64_t size = p->rows * p->cols;
     bool direct = splits == 1;
     ProductEnd here = *end;
