@@ -161,14 +161,7 @@ static wf_status run_step(void *context)
     StepBench *bench = context;
     OptimizerStep step = {
         .step = ++bench->step.step, .learning_rate = 1e-5, .clip = 1, .decay = 0.1, .scale = 1};
-    Tally *tally = &bench->programs.accumulate.tally;
-    TallyValues sums;
-    TRY(tally_clear(tally));
-    TRY(tally_forgive(tally));
-    TRY(pass_run(&bench->programs.accumulate));
-    TRY(optimizer_load(&bench->programs.optimizer, &step));
-    TRY(optimizer_run(&bench->programs.optimizer));
-    return tally_read(tally, &sums);
+    return programs_step(&bench->programs, &step);
 }
 
 static wf_status run_products(void *context)

@@ -88,18 +88,11 @@ static wf_status load(TrainingBench *bench)
 
 static wf_status run_step(TrainingBench *bench)
 {
-    Tally *tally = &bench->programs.accumulate.tally;
-    TallyValues sums;
     bench->step.step++;
     bench->step.learning_rate = 1e-5;
     bench->step.clip = 1;
     bench->step.decay = 0.1;
-    TRY(tally_clear(tally));
-    TRY(tally_forgive(tally));
-    TRY(pass_run(&bench->programs.accumulate));
-    TRY(optimizer_load(&bench->programs.optimizer, &bench->step));
-    TRY(optimizer_run(&bench->programs.optimizer));
-    return tally_read(tally, &sums);
+    return programs_step(&bench->programs, &bench->step);
 }
 
 /* A step ends with reading whether it was finite, so it is waited for. */

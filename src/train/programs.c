@@ -179,3 +179,15 @@ void programs_destroy(Programs *programs)
     pass_destroy(&programs->evaluate);
     optimizer_destroy(&programs->optimizer);
 }
+
+wf_status programs_step(Programs *programs, const OptimizerStep *step)
+{
+    Tally *tally = &programs->accumulate.tally;
+    TallyValues sums;
+    TRY(tally_clear(tally));
+    TRY(tally_forgive(tally));
+    TRY(pass_run(&programs->accumulate));
+    TRY(optimizer_load(&programs->optimizer, step));
+    TRY(optimizer_run(&programs->optimizer));
+    return tally_read(tally, &sums);
+}

@@ -60,4 +60,7 @@ wf_status programs_allocate(Programs *programs, const wf_model *model,
                             const double rate[GROUP_COUNT]);
 void programs_destroy(Programs *programs);
 
+/* One step of the micro-batch that is loaded, waited for: what a measurement times. */
+wf_status programs_step(Programs *programs, const OptimizerStep *step);
+
 #endif
