@@ -1,5 +1,6 @@
 #include "check/record.h"
 
+#include "base/array.h"
 #include "check/training.h"
 
 #include <stdio.h>
@@ -15,15 +16,12 @@ static char *copy_text(CheckRecord *record, const char *text)
     return copy;
 }
 
-/* Room for one more of `size` bytes each; NULL: none. */
-static void *grow(CheckRecord *record, void *items, int count, int *capacity, size_t size)
+/* Room for one more; notes where there is none. */
+static bool reserve(CheckRecord *record, void **items, int count, int *capacity, size_t size)
 {
-    if (count < *capacity) return items;
-    int wanted = *capacity ? 2 * *capacity : 16;
-    void *grown = realloc(items, (size_t)wanted * size);
-    if (grown) *capacity = wanted;
-    record->failed |= !grown;
-    return grown;
+    bool room = array_reserve(items, count, capacity, size);
+    record->failed |= !room;
+    return room;
 }
 
 static CheckedDevice *last(const CheckRecord *record)
@@ -33,11 +31,10 @@ static CheckedDevice *last(const CheckRecord *record)
 
 CheckedDevice *record_device(CheckRecord *record, const char *id)
 {
-    CheckedDevice *devices =
-        grow(record, record->devices, record->count, &record->capacity, sizeof *record->devices);
-    if (!devices) return NULL;
-    record->devices = devices;
-    CheckedDevice *device = &devices[record->count++];
+    if (!reserve(record, (void **)&record->devices, record->count, &record->capacity,
+                 sizeof *record->devices))
+        return NULL;
+    CheckedDevice *device = &record->devices[record->count++];
     *device = (CheckedDevice){.training = -1};
     snprintf(device->id, sizeof device->id, "%s", id);
     return device;
@@ -62,11 +59,10 @@ void record_case(CheckRecord *record, const CheckResult *result)
     CheckedDevice *device = last(record);
     if (!device) return;
     count(device, result);
-    CheckedCase *cases =
-        grow(record, device->cases, device->n_cases, &device->capacity, sizeof *device->cases);
-    if (!cases) return;
-    device->cases = cases;
-    CheckedCase *line = &cases[device->n_cases];
+    if (!reserve(record, (void **)&device->cases, device->n_cases, &device->capacity,
+                 sizeof *device->cases))
+        return;
+    CheckedCase *line = &device->cases[device->n_cases];
     *line = (CheckedCase){
         .name = copy_text(record, result->name),
         .detail = copy_text(record, result->detail ? result->detail : ""),
