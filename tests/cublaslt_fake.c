@@ -322,7 +322,7 @@ static double entry(const void *at, const Layout *layout, int32_t turn, int64_t 
 {
     int64_t i = turn == CUBLAS_OP_T ? col : row, j = turn == CUBLAS_OP_T ? row : col;
     double value = load(at, layout->type, item * layout->stride + i + j * layout->ld);
-    return fake_cublaslt.coarse ? coarse(value) : value;
+    return fake_cublaslt.fault == COARSE ? coarse(value) : value;
 }
 
 static double sum_of(const Product *p, int64_t item, int64_t row, int64_t col)
@@ -333,6 +333,8 @@ static double sum_of(const Product *p, int64_t item, int64_t row, int64_t col)
     for (int64_t k = 0; k < inner; k++)
         sum += entry(p->at_a, &p->a, o->trans_a, item, row, k) *
                entry(p->at_b, &p->b, o->trans_b, item, k, col);
+    if (fake_cublaslt.fault == LEAKS && row > 0)
+        sum += 0 * entry(p->at_a, &p->a, o->trans_a, item, row - 1, 0);
     return sum;
 }
 
@@ -347,11 +349,14 @@ static void compute(const void *what)
             for (int64_t row = 0; row < (int64_t)p->d.rows; row++) {
                 int64_t at = item * p->d.stride + row + col * p->d.ld;
                 double value = (double)p->alpha * sum_of(p, item, row, col);
-                if (p->beta != 0 && !fake_cublaslt.forgets)
+                if (p->beta != 0 && fake_cublaslt.fault != FORGETS)
                     value += (double)p->beta * load(p->at_c, p->c.type, at);
                 if (o->epilogue == CUBLASLT_EPILOGUE_BIAS)
                     value += load(o->bias, CUDA_R_32F, item * o->bias_stride + row);
                 store(p->at_d, p->d.type, at, value);
+                if (fake_cublaslt.fault == SPILLS && row + 1 == (int64_t)p->d.rows &&
+                    row + 1 < p->d.ld)
+                    store(p->at_d, p->d.type, at + 1, 0);
             }
 }
 

@@ -9,13 +9,21 @@
 
 #include <stdbool.h>
 
+/* What its products are wrong by. */
+typedef enum FakeFault {
+    NO_FAULT,
+    COARSE,  /* operands are rounded to 11 bits, as in TF32 */
+    FORGETS, /* C is never added to */
+    LEAKS,   /* 0 times an element of the row before is added */
+    SPILLS   /* a zero follows every column of C */
+} FakeFault;
+
 typedef struct FakeCublaslt {
     /* Set by tests. */
     bool broken;  /* cublasLtCreate() fails */
     bool refuses; /* heuristics know no algorithm */
-    bool coarse;  /* operands are rounded to 11 bits, as in TF32 */
-    bool forgets; /* C is never added to */
     bool fails;   /* cublasLtMatmul() does */
+    FakeFault fault;
     /* What happened. */
     int asked, launched, captured; /* heuristics; products */
     int live;                      /* handles and descriptors */

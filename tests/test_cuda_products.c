@@ -287,47 +287,89 @@ static void failures_say_what(void **state)
     close_fake(device);
 }
 
-/* A library that computes with fewer bits, or forgets to add, is found out and not used. */
+/* Whatever is wrong with it, and be it in one form alone, is found out, and it is not used. */
 static void a_wrong_library_is_not_used(void **state)
 {
     (void)state;
-    for (int fault = 0; fault < 2; fault++) {
+    static const char *const wrong[] = {
+        [COARSE] = "a layer's product (67x131x75 f32, library): off by ",
+        [FORGETS] = "its weight's gradient (67x131x75 f32, library): off by ",
+        [LEAKS] = "a layer's product (67x131x75 f32, library): NaN out of place",
+        [SPILLS] = "a batch of products (67x131x75 f32, library): writes between rows"};
+    for (int fault = COARSE; fault <= SPILLS; fault++) {
         fake_install(&hopper);
         fake_cublaslt_install();
-        fake_cublaslt.coarse = fault == 0;
-        fake_cublaslt.forgets = fault == 1;
+        fake_cublaslt.fault = (FakeFault)fault;
         Device *device = open_device();
         assert_non_null(strstr(device->info.products, "own kernels: cuBLASLt 13.0.0: "));
-        assert_non_null(strstr(device->info.products, "in f32 comes out wrong"));
+        if (!strstr(device->info.products, wrong[fault])) fail_msg("%s", device->info.products);
+        assert_int_equal(gpu_limits_tuning(backend_cuda.gpu_limits(device))->forced.tile,
+                         TILE_RULE);
         expect_own(device);
         close_fake(device);
     }
 }
 
+/* Nothing is wrong with it any more, and so many of its products were asked for. */
+static Device *open_again(int *asked)
+{
+    Device *device = open_fake();
+    *asked = fake_cublaslt.launched;
+    return device;
+}
+
 static void the_outcome_is_kept(void **state)
 {
     (void)state;
-    folder_run("rm -rf kept");
     setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
-    for (int fault = 0; fault < 2; fault++) {
+    for (int fault = NO_FAULT; fault <= COARSE; fault++) {
+        int asked;
+        folder_run("rm -rf kept");
         fake_install(&hopper);
         fake_cublaslt_install();
-        fake_cublaslt.coarse = fault == 1;
+        fake_cublaslt.fault = (FakeFault)fault;
         backend_cuda.close(open_device());
         assert_true(fake_cublaslt.launched > 0);
 
-        Device *device = open_fake(); /* nothing is wrong any more, and nothing is asked */
-        assert_int_equal(fake_cublaslt.launched, 0);
+        Device *device = open_again(&asked);
+        assert_int_equal(asked, 0);
         DeviceInfo info; /* of the device that nobody opened */
         int count;
         test_ok(backend_cuda.list(&info, 1, &count));
-        assert_int_equal(info.library_wrong, fault);
+        assert_int_equal(info.library_wrong, fault == COARSE);
         assert_string_equal(info.products, device->info.products);
         ProductParams p = product_packed(256, 128, 64, false, true);
         EXPECT_STEPS(lower(device, &p, DTYPE_REAL, true, true), !fault, 0, fault);
         close_fake(device);
-        folder_run("rm -rf kept");
+
+        folder_damage("kept", 0, 40); /* is as good as nothing */
+        device = open_again(&asked);
+        assert_true(asked > 0);
+        assert_false(device->info.library_wrong);
+        close_fake(device);
     }
+    setenv("WAVEFIELD_CACHE", "off", 1);
+}
+
+/* One that did not come to its end says nothing of the next. */
+static void a_check_that_fails_is_not_kept(void **state)
+{
+    (void)state;
+    int asked;
+    folder_run("rm -rf kept");
+    setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
+    fake_install(&hopper);
+    fake_cublaslt_install();
+    fake_cublaslt.fails = true;
+    Device *device = open_device();
+    assert_true(device->info.library_wrong);
+    assert_non_null(strstr(device->info.products, "running a product of 67x131x75"));
+    assert_int_equal(gpu_limits_tuning(backend_cuda.gpu_limits(device))->forced.tile, TILE_RULE);
+    close_fake(device);
+    device = open_again(&asked);
+    assert_true(asked > 0);
+    assert_false(device->info.library_wrong);
+    close_fake(device);
     setenv("WAVEFIELD_CACHE", "off", 1);
 }
 
@@ -369,6 +411,7 @@ int main(void)
         cmocka_unit_test(failures_say_what),
         cmocka_unit_test(a_wrong_library_is_not_used),
         cmocka_unit_test(the_outcome_is_kept),
+        cmocka_unit_test(a_check_that_fails_is_not_kept),
         cmocka_unit_test(every_function_is_in_it),
     };
     int failed = cmocka_run_group_tests(tests, folder_set_up, folder_tear_down);

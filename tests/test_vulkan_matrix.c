@@ -97,13 +97,25 @@ static void sizes_that_suit(void **state)
 static VkCooperativeMatrixPropertiesKHR offered[3];
 static FakeCode codes[8];
 
-static FakeCode instead(KernelId kernel, KernelId plain)
+/* Those that use matrices, and for each one that does not, of tiles as large. */
+static const KernelId kernels[8][2] = {
+    {KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_4X4},
+    {KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_8X8},
+    {KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_4X4_WIDE},
+    {KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_8X8_WIDE},
+    {KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_4X4_THEN},
+    {KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_8X8_THEN},
+    {KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_4X4_WIDE_THEN},
+    {KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_8X8_WIDE_THEN}};
+
+/* A plain kernel for this type in place of the k-th that uses matrices. */
+static void put_in_place(int k, KernelId plain, DType storage)
 {
-    VulkanCode of = vulkan_kernel_code(kernel), code = vulkan_kernel_code((KernelId)(plain + 1));
-    return (FakeCode){of.words, code.words, code.bytes};
+    VulkanCode of = vulkan_kernel_code(kernels[k][0]);
+    VulkanCode code = vulkan_kernel_code((KernelId)(plain + (storage == DTYPE_F16 ? 1 : 2)));
+    codes[k] = (FakeCode){of.words, code.words, code.bytes};
 }
 
-/* Of tiles as large, for halves: the second variant of a plain kernel. */
 static int claim(void **state)
 {
     (void)state;
@@ -111,14 +123,7 @@ static int claim(void **state)
     offered[0] = offer(64, 64, 32); /* too large for subgroups of 8 */
     offered[1] = offer(8, 8, 8);
     offered[2] = offer(8, 8, 16);
-    codes[0] = instead(KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_4X4);
-    codes[1] = instead(KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_8X8);
-    codes[2] = instead(KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_4X4_WIDE);
-    codes[3] = instead(KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_8X8_WIDE);
-    codes[4] = instead(KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_4X4_THEN);
-    codes[5] = instead(KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_8X8_THEN);
-    codes[6] = instead(KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_4X4_WIDE_THEN);
-    codes[7] = instead(KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_8X8_WIDE_THEN);
+    for (int k = 0; k < 8; k++) put_in_place(k, kernels[k][1], DTYPE_F16);
     fake.matrices = offered;
     fake.codes = codes;
     fake.n_matrices = 3;
@@ -199,21 +204,49 @@ static void right_ones_are_used(void **state)
         assert_true(totals.passed > 20);
     }
     backend->close(&device->base);
+    folder_damage("kept", 0, 40);
+    expect_listed("8x8x16, to be checked at first use");
+}
+
+/* Found out when it is opened, and known from then on. */
+static void expect_wrong(const char *wrong)
+{
+    char text[96];
+    snprintf(text, sizeof text, "8x8x16, not used: %s", wrong);
+    for (int again = 0; again < 2; again++) {
+        VulkanDevice *device = open_device();
+        assert_false(device->gpu.matrices);
+        assert_int_equal(device->gpu.tuning.forced.tile, TILE_RULE);
+        if (strncmp(device->base.info.matrices, text, strlen(text)) != 0)
+            fail_msg("%s, which is not what was to be wrong: %s", device->base.info.matrices, text);
+        expect_tile(device, DTYPE_F16, 64, 64, 32, TILE_4X4);
+        assert_false(is_candidate(device, DTYPE_F16));
+        backend->close(&device->base);
+    }
 }
 
 static void wrong_ones_are_not_used(void **state)
 {
-    (void)state;
-    codes[1] = instead(KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_4X4); /* leaves results out */
-    for (int again = 0; again < 2; again++) {
-        VulkanDevice *device = open_device();
-        assert_false(device->gpu.matrices);
-        assert_string_equal(device->base.info.matrices,
-                            "8x8x16, not used: 67x131x75 is wrong by inf");
-        expect_tile(device, DTYPE_F16, 64, 64, 32, TILE_4X4);
-        assert_false(is_candidate(device, DTYPE_F16));
-        backend->close(&device->base);
-        expect_listed("8x8x16, not used: 67x131x75 is wrong by inf");
+    put_in_place(1, KERNEL_PRODUCT_4X4, DTYPE_F16); /* leaves results out */
+    expect_wrong("a layer's product (67x131x75 f16, matrix 128): NaN out of place");
+    expect_listed("8x8x16, not used: a layer's product (67x131x75 f16, matrix 128): "
+                  "NaN out of place");
+    claim(state);
+    put_in_place(4, KERNEL_PRODUCT_4X4, DTYPE_F16); /* and here what follows */
+    expect_wrong("a product's GELU (67x131x75 f16, matrix 64): NaN out of place");
+}
+
+/* Every one of them is tried: each in turn takes halves for bfloat16. */
+static void each_is_tried(void **state)
+{
+    for (int k = 0; k < 8; k++) {
+        claim(state);
+        put_in_place(k, kernels[k][1], DTYPE_BF16);
+        char wrong[96];
+        snprintf(wrong, sizeof wrong,
+                 "a %s (%s f16, matrix %d): ", k < 4 ? "layer's product" : "product's GELU",
+                 k & 2 ? "128x64x96" : "67x131x75", k & 1 ? 128 : 64);
+        expect_wrong(wrong);
     }
 }
 
@@ -289,6 +322,7 @@ int main(void)
     const struct CMUnitTest built[] = {
         cmocka_unit_test_setup_teardown(right_ones_are_used, claim, test_release),
         cmocka_unit_test_setup(wrong_ones_are_not_used, claim),
+        cmocka_unit_test(each_is_tried),
         cmocka_unit_test_setup(kernels_that_do_not_compile_are_not_used, claim),
         cmocka_unit_test_setup(a_device_lost_by_them_opens_without, claim),
         cmocka_unit_test_setup(what_is_lacking_is_said, claim),

@@ -3,8 +3,8 @@
  * A backend that has one puts it into its GpuLimits. Lowering then asks it, product by product,
  * whether it takes the form, and emits a GPU_PRODUCT step (gpu.h) or the project's own kernels: the
  * same in supports, workspace and lowering, since a library answers by form alone. Before the first
- * product is given to it, a library shows on a few known ones that it computes them right on this
- * device and driver; the outcome is kept (cache.h). One that does not is not used. */
+ * product is given to it, a library shows on known ones that it computes them right on this device
+ * and driver (product_check.h). One that does not is not used. */
 #ifndef BACKENDS_GPU_LIBRARY_H
 #define BACKENDS_GPU_LIBRARY_H
 

@@ -1,10 +1,10 @@
 #include "backends/vulkan/matrix.h"
 
+#include "backends/gpu/cache.h"
+#include "backends/gpu/product_check.h"
 #include "backends/vulkan/vulkan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* As the kernels have it. */
 enum { THREADS = 256, LEAST_TILE = 64, MOST_TILE = 128, DEPTH = 32, WORD = 8, MOST_OFFERED = 64 };
@@ -97,61 +97,36 @@ static bool choose(VkInstance instance, VkPhysicalDevice physical, uint32_t subg
     return largest > 0;
 }
 
-/* ---- kept ---- */
+/* ---- right or not ---- */
 
-static const char verdict_name[] = "matrices";
+static const ProductWay ways[] = {{DTYPE_F16, {TILE_MATRIX_64, 1}},
+                                  {DTYPE_F16, {TILE_MATRIX_128, 1}},
+                                  {DTYPE_F16, {TILE_MATRIX_64, 2}},
+                                  {DTYPE_F16, {TILE_MATRIX_128, 2}}};
 
-static void open_files(GpuCache *files, const DeviceInfo *info, const VulkanMatrix *matrix)
+static void depends_on(const DeviceInfo *info, const VulkanMatrix *matrix, char text[512])
 {
-    char depends[512];
     uint64_t hash = GPU_HASH_START;
     for (int k = 0; k < KERNEL_COUNT; k++) {
         if (!gpu_kernels[k].glsl_only) continue;
         VulkanCode code = vulkan_kernel_code((KernelId)k);
         hash = gpu_hash(hash, code.words, code.bytes);
     }
-    snprintf(depends, sizeof depends, "matrices, %s, %s, %ux%ux%u, %d, kernels %016llx", info->name,
-             info->driver, matrix->rows, matrix->cols, matrix->inner, info->subgroup,
-             (unsigned long long)hash);
-    gpu_cache_open(files, depends, strlen(depends));
+    snprintf(text, 512, "matrices, %s, %s, %ux%ux%u, %d, kernels %016llx", info->name, info->driver,
+             matrix->rows, matrix->cols, matrix->inner, info->subgroup, (unsigned long long)hash);
 }
 
-/* VULKAN_MATRIX_RIGHT, or what was wrong; false: not known. */
-static bool load_verdict(const DeviceInfo *info, const VulkanMatrix *matrix, char verdict[64])
+static void say(DeviceInfo *info, const VulkanMatrix *matrix, const char *wrong)
 {
-    GpuCache files;
-    void *data = NULL;
-    size_t size = 0;
-    open_files(&files, info, matrix);
-    bool found = gpu_cache_load(&files, verdict_name, &data, &size) && size < 64;
-    if (found) {
-        memcpy(verdict, data, size);
-        verdict[size] = '\0';
-    }
-    free(data);
-    gpu_cache_close(&files);
-    return found;
-}
-
-static void store_verdict(const DeviceInfo *info, const VulkanMatrix *matrix, const char *verdict)
-{
-    GpuCache files;
-    open_files(&files, info, matrix);
-    gpu_cache_store(&files, verdict_name, verdict, strlen(verdict));
-    gpu_cache_close(&files);
-}
-
-static void say(DeviceInfo *info, const VulkanMatrix *matrix, const char *verdict)
-{
-    bool good = !strcmp(verdict, VULKAN_MATRIX_RIGHT);
-    snprintf(info->matrices, sizeof info->matrices, "%ux%ux%u%s%.60s", matrix->rows, matrix->cols,
-             matrix->inner, good ? "" : ", not used: ", good ? "" : verdict);
+    snprintf(info->matrices, sizeof info->matrices, "%ux%ux%u%s%.76s", matrix->rows, matrix->cols,
+             matrix->inner, wrong[0] ? ", not used: " : "", wrong);
 }
 
 bool vulkan_matrix_find(VkInstance instance, VkPhysicalDevice physical, DeviceInfo *info,
                         VulkanMatrix *out)
 {
-    char verdict[64];
+    ProductVerdict verdict;
+    char depends[512];
     info->matrices[0] = '\0';
     if (!info->matrix) return false;
     const char *why = lacks(physical, info);
@@ -163,30 +138,29 @@ bool vulkan_matrix_find(VkInstance instance, VkPhysicalDevice physical, DeviceIn
         snprintf(info->matrices, sizeof info->matrices, "%s", why);
         return false;
     }
-    if (load_verdict(info, out, verdict))
-        say(info, out, verdict);
+    depends_on(info, out, depends);
+    if (product_verdict_find(depends, &verdict))
+        say(info, out, verdict.wrong);
     else
         snprintf(info->matrices, sizeof info->matrices, "%ux%ux%u, to be checked at first use",
                  out->rows, out->cols, out->inner);
     return true;
 }
 
-/* ---- right or not ---- */
-
 wf_status vulkan_matrix_check(VulkanDevice *device)
 {
     DeviceInfo *info = &device->base.info;
-    const VulkanMatrix *matrix = &device->matrix;
-    char verdict[64];
-    if (!matrix->rows) return WF_OK;
-    if (!load_verdict(info, matrix, verdict)) {
-        wf_status status = vulkan_matrix_probe(device, verdict, sizeof verdict);
-        if (status) snprintf(verdict, sizeof verdict, "%.63s", wf_error_message());
-        /* Where it is lost, the next to open it does without. */
-        if (!status || device->lost) store_verdict(info, matrix, verdict);
-        if (device->lost) return status;
-    }
-    device->gpu.matrices = !strcmp(verdict, VULKAN_MATRIX_RIGHT);
-    say(info, matrix, verdict);
-    return WF_OK;
+    ProductVerdict verdict;
+    char depends[512];
+    if (!device->matrix.rows) return WF_OK;
+    depends_on(info, &device->matrix, depends);
+    device->gpu.matrices = true;
+    wf_status status =
+        product_check(&device->base, depends, ways, (int)(sizeof ways / sizeof *ways), &verdict);
+    if (status) snprintf(verdict.wrong, sizeof verdict.wrong, "%.95s", wf_error_message());
+    device->gpu.matrices = !verdict.wrong[0];
+    say(info, &device->matrix, verdict.wrong);
+    if (!device->lost) return WF_OK;
+    product_verdict_keep(depends, &verdict); /* the next to open it does without */
+    return status;
 }

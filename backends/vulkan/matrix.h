@@ -64,10 +64,4 @@ bool vulkan_matrix_find(VkInstance instance, VkPhysicalDevice physical, DeviceIn
 struct VulkanDevice;
 wf_status vulkan_matrix_check(struct VulkanDevice *device);
 
-/* matrix_probe.c: tries products of odd sizes, both tiles and all transposes on the device; what
- * was found, of less than `size` bytes: VULKAN_MATRIX_RIGHT, or which one is wrong and by how much.
- */
-#define VULKAN_MATRIX_RIGHT "right"
-wf_status vulkan_matrix_probe(struct VulkanDevice *device, char *verdict, size_t size);
-
 #endif
