@@ -95,23 +95,40 @@ static void sizes_that_suit(void **state)
 /* ---- a device that claims them ---- */
 
 static VkCooperativeMatrixPropertiesKHR offered[3];
-static FakeCode codes[8];
 
-/* Those that use matrices, and for each one that does not, of tiles as large. */
-static const KernelId kernels[8][2] = {
-    {KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_4X4},
-    {KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_8X8},
-    {KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_4X4_WIDE},
-    {KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_8X8_WIDE},
-    {KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_4X4_THEN},
-    {KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_8X8_THEN},
-    {KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_4X4_WIDE_THEN},
-    {KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_8X8_WIDE_THEN}};
+/* Every kernel that products by matrices take, what can stand in for it (of tiles as large), and
+ * the first known product that is wrong where it is. */
+static const struct {
+    KernelId kernel, plain; /* the latter for floats, those for halves and bfloat16 follow it */
+    const char *wrong;
+} taken[] = {
+    {KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_4X4,
+     "a layer's product (67x131x75 f16, matrix 64): "},
+    {KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_8X8,
+     "a layer's product (67x131x75 f16, matrix 128): "},
+    {KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_4X4_WIDE,
+     "a layer's product (128x64x96 f16, matrix 64): "},
+    {KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_8X8_WIDE,
+     "a layer's product (128x64x96 f16, matrix 128): "},
+    {KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_4X4_THEN,
+     "a product's GELU (67x131x75 f16, matrix 64): "},
+    {KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_8X8_THEN,
+     "a product's GELU (67x131x75 f16, matrix 128): "},
+    {KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_4X4_WIDE_THEN,
+     "a product's GELU (128x64x96 f16, matrix 64): "},
+    {KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_8X8_WIDE_THEN,
+     "a product's GELU (128x64x96 f16, matrix 128): "},
+    {KERNEL_PRODUCT_SUM_F16, KERNEL_PRODUCT_SUM,
+     "a layer's product (67x131x75 f16, matrix 64, split): "},
+    {KERNEL_PRODUCT_SUM_THEN_F16, KERNEL_PRODUCT_SUM_THEN,
+     "a product's GELU (67x131x75 f16, matrix 64, split): "},
+};
+enum { TAKEN = sizeof taken / sizeof *taken };
+static FakeCode codes[TAKEN];
 
-/* A plain kernel for this type in place of the k-th that uses matrices. */
 static void put_in_place(int k, KernelId plain, DType storage)
 {
-    VulkanCode of = vulkan_kernel_code(kernels[k][0]);
+    VulkanCode of = vulkan_kernel_code(taken[k].kernel);
     VulkanCode code = vulkan_kernel_code((KernelId)(plain + (storage == DTYPE_F16 ? 1 : 2)));
     codes[k] = (FakeCode){of.words, code.words, code.bytes};
 }
@@ -123,11 +140,11 @@ static int claim(void **state)
     offered[0] = offer(64, 64, 32); /* too large for subgroups of 8 */
     offered[1] = offer(8, 8, 8);
     offered[2] = offer(8, 8, 16);
-    for (int k = 0; k < 8; k++) put_in_place(k, kernels[k][1], DTYPE_F16);
+    for (int k = 0; k < TAKEN; k++) put_in_place(k, taken[k].plain, DTYPE_F16);
     fake.matrices = offered;
     fake.codes = codes;
     fake.n_matrices = 3;
-    fake.n_codes = 8;
+    fake.n_codes = TAKEN;
     folder_run("rm -rf kept");
     return setenv("WAVEFIELD_CACHE", IN_FOLDER("kept"), 1);
 }
@@ -236,17 +253,13 @@ static void wrong_ones_are_not_used(void **state)
     expect_wrong("a product's GELU (67x131x75 f16, matrix 64): NaN out of place");
 }
 
-/* Every one of them is tried: each in turn takes halves for bfloat16. */
-static void each_is_tried(void **state)
+/* Each in turn takes halves for bfloat16. */
+static void every_kernel_is_tried(void **state)
 {
-    for (int k = 0; k < 8; k++) {
+    for (int k = 0; k < TAKEN; k++) {
         claim(state);
-        put_in_place(k, kernels[k][1], DTYPE_BF16);
-        char wrong[96];
-        snprintf(wrong, sizeof wrong,
-                 "a %s (%s f16, matrix %d): ", k < 4 ? "layer's product" : "product's GELU",
-                 k & 2 ? "128x64x96" : "67x131x75", k & 1 ? 128 : 64);
-        expect_wrong(wrong);
+        put_in_place(k, taken[k].plain, DTYPE_BF16);
+        expect_wrong(taken[k].wrong);
     }
 }
 
@@ -322,7 +335,7 @@ int main(void)
     const struct CMUnitTest built[] = {
         cmocka_unit_test_setup_teardown(right_ones_are_used, claim, test_release),
         cmocka_unit_test_setup(wrong_ones_are_not_used, claim),
-        cmocka_unit_test(each_is_tried),
+        cmocka_unit_test(every_kernel_is_tried),
         cmocka_unit_test_setup(kernels_that_do_not_compile_are_not_used, claim),
         cmocka_unit_test_setup(a_device_lost_by_them_opens_without, claim),
         cmocka_unit_test_setup(what_is_lacking_is_said, claim),
