@@ -49,7 +49,7 @@ slow_kernels=(
 # which oclgrind 21.10 cannot load; but for that last step they are the products that run here.
 exceptions=(
     copy_stored narrow widen
-    product_{1x4,4x1,4x4,4x8,8x4,8x8,4x4_wide,4x8_wide,8x4_wide,8x8_wide,8x8_deep}_then
+    product_{16x64,64x16,64x64,64x128,128x64,128x128}{,_wide}_then
     product_sum_then product_few_then
 )
 case ${1:-} in

@@ -1,5 +1,5 @@
 # Makes one kernel's self-contained sources.
-#   cmake -DNAME=product_4x4 -DFILE=…/product.comp -DDEFINES=ROWS_EACH=4,COLS_EACH=4
+#   cmake -DNAME=product_64x64 -DFILE=…/product.comp -DDEFINES=DOWN=16,ACROSS=16,…
 #         -DSTORAGE=F32 -DSTORED=TRUE -DGLSL_ONLY=FALSE -DOUT=DIR -P assemble.cmake
 # for the storage type STORAGE; STORED: variants for the other types follow the one for F32;
 # GLSL_ONLY: not for OpenCL and CUDA, whose file then only tells one version of the kernel from another.
@@ -44,6 +44,12 @@ endif()
 math(EXPR begin "${begin} + 8")
 string(SUBSTRING "${text}" ${begin} -1 entry)
 string(REGEX REPLACE "\n(SHARED\\(|BODY).*" "\n" entry "${entry}")
+string(REPLACE "," ";" defines "${DEFINES}")
+foreach(define IN LISTS defines)
+  string(REGEX MATCH "^[^=]+" macro "${define}")
+  string(REGEX REPLACE "^[^=]+=" "" value "${define}")
+  string(REGEX REPLACE "([ ,*(])${macro}([ ,*)])" "\\1${value}\\2" entry "${entry}") # the threads
+endforeach()
 set(glsl_only 0)
 if(GLSL_ONLY)
   set(glsl_only 1)
@@ -64,7 +70,6 @@ file(WRITE ${OUT}/${NAME}.entry "#undef STORED_BYTES
 #define GLSL_ONLY ${glsl_only}
 KERNEL_ENTRY(${capitals}, ${entry}")
 
-string(REPLACE "," ";" defines "${DEFINES}")
 list(APPEND defines STORAGE=${STORAGE})
 set(before "")
 set(after "")

@@ -188,7 +188,7 @@ static void rules_say_who(void **state)
     assert_int_equal(lower(device, &sum, DTYPE_REAL, false, true).products, 0);
 
     GpuTuning *tuning = gpu_limits_tuning(backend_cuda.gpu_limits(device));
-    assert_true(gpu_tuning_set(tuning, &p, DTYPE_REAL, (ProductChoice){TILE_4X4, 1}));
+    assert_true(gpu_tuning_set(tuning, &p, DTYPE_REAL, (ProductChoice){TILE_64X64, 1}));
     EXPECT_STEPS(lower(device, &p, DTYPE_REAL, true, true), 0, 0, 1);
     assert_true(gpu_tuning_set(tuning, &few, DTYPE_REAL, (ProductChoice){TILE_LIBRARY, 1}));
     EXPECT_STEPS(lower(device, &few, DTYPE_REAL, true, true), 1, 0, 0);

@@ -82,7 +82,7 @@ static bool fills_tiles(const CheckCase *of)
 static void nor_do_they_in_any_tile(void **state)
 {
     (void)state;
-    for (int tile = TILE_1X4; tile < TILE_COUNT; tile++)
+    for (int tile = TILE_16X64; tile < TILE_COUNT; tile++)
         for (int splits = 1; splits <= 3; splits += 2) {
             gpu_limits_tuning(limits())->forced = (ProductChoice){(uint8_t)tile, (uint8_t)splits};
             expect_cases(fills_tiles, DTYPE_REAL);
@@ -293,7 +293,7 @@ static void a_group_has_its_products_workspace(void **state)
     pair_multiply(&pair, 0);
     pair_follow(&pair, OP_ADD, pair.x, pair.c, pair.y);
     test_ok(graph_status(pair.graph));
-    gpu_limits_tuning(limits())->forced = (ProductChoice){TILE_4X4, SPLITS};
+    gpu_limits_tuning(limits())->forced = (ProductChoice){TILE_64X64, SPLITS};
     int64_t alone = gpu->backend->workspace(gpu, pair.graph, 0, 1);
     assert_true(alone >= 4 * SPLITS * ROWS * COLS);
     assert_int_equal(gpu->backend->workspace(gpu, pair.graph, 0, 2), alone);

@@ -82,10 +82,10 @@ static void tiles_round_alike(void **state)
     (void)state;
     ProductParams p = product_packed(132, 140, 1044, false, true);
     size_t bytes = (size_t)(p.rows * p.cols) * sizeof(double);
-    const double *first = multiply(gpu, &p, (ProductChoice){TILE_4X4, 1});
-    for (int tile = TILE_1X4; tile < TILE_MATRIX_64; tile++) /* which are not of floats */
+    const double *first = multiply(gpu, &p, (ProductChoice){TILE_64X64, 1});
+    for (int tile = TILE_16X64; tile < TILE_MATRIX_64; tile++) /* which are not of floats */
         assert_memory_equal(multiply(gpu, &p, (ProductChoice){(uint8_t)tile, 1}), first, bytes);
-    assert_true(memcmp(multiply(gpu, &p, (ProductChoice){TILE_4X4, 7}), first, bytes) != 0);
+    assert_true(memcmp(multiply(gpu, &p, (ProductChoice){TILE_64X64, 7}), first, bytes) != 0);
 }
 
 /* ---- what the rules make of a large device ---- */
@@ -101,15 +101,15 @@ static ProductChoice by_the_rules(int64_t rows, int64_t cols, int64_t inner)
 static void the_rules_fill_a_large_device(void **state)
 {
     (void)state;
-    assert_int_equal(by_the_rules(8192, 6144, 1536).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(8192, 6144, 1536).tile, TILE_128X128);
     assert_int_equal(by_the_rules(8192, 6144, 1536).splits, 1);
-    assert_int_equal(by_the_rules(8192, 768, 768).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(8192, 768, 768).tile, TILE_128X128);
     assert_int_equal(by_the_rules(8192, 768, 768).splits, 2);
-    assert_int_equal(by_the_rules(768, 768, 8192).tile, TILE_8X8);
+    assert_int_equal(by_the_rules(768, 768, 8192).tile, TILE_128X128);
     assert_int_equal(by_the_rules(768, 768, 8192).splits, 15);
-    assert_int_equal(by_the_rules(1024, 1024, 1024).tile, TILE_4X4);
+    assert_int_equal(by_the_rules(1024, 1024, 1024).tile, TILE_64X64);
     /* The gradient of a head's square matrix, over all tokens and heads. */
-    assert_int_equal(by_the_rules(64, 64, 196608).tile, TILE_4X4);
+    assert_int_equal(by_the_rules(64, 64, 196608).tile, TILE_64X64);
     assert_true(by_the_rules(64, 64, 196608).splits > 200);
 }
 
@@ -183,11 +183,11 @@ static GpuTuning some_tuning(void)
 {
     GpuTuning tuning = {0};
     ProductParams p = product_packed(256, 256, 512, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_8X4, 3}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_128X64, 3}));
     p = product_packed(2, 256, 512, false, true);
     assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_FEW, 5}));
     p = product_packed(32, 32, 4096, false, true);
-    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_8X8_DEEP, 64}));
+    assert_true(gpu_tuning_set(&tuning, &p, DTYPE_REAL, (ProductChoice){TILE_128X128, 64}));
     return tuning;
 }
 
@@ -201,19 +201,19 @@ static void a_stored_tuning_is_honoured(void **state)
     ProductParams p = product_packed(256, 256, 512, false, true);
     ProductParams untuned = product_packed(256, 256, 256, false, true);
     Lowered rule = lower(before, &p), same = lower(before, &untuned);
-    assert_int_not_equal(rule.kernel, KERNEL_PRODUCT_8X4);
+    assert_int_not_equal(rule.kernel, KERNEL_PRODUCT_128X64_WIDE);
     test_ok(gpu_tuning_store(&tuning, backend->name, &before->info));
 
     Device *device = open_again();
     assert_int_equal(device->info.tuned, 3);
     assert_false(device->info.tuning_damaged);
     assert_true(device->info.tuning == gpu_tuning_fingerprint(&tuning));
-    expect_lowered(device, 256, 256, 512, KERNEL_PRODUCT_8X4, 3);
-    expect_lowered(device, 300, 200, 530, KERNEL_PRODUCT_8X4, 3); /* of the same class */
+    expect_lowered(device, 256, 256, 512, KERNEL_PRODUCT_128X64_WIDE, 3);
+    expect_lowered(device, 300, 200, 530, KERNEL_PRODUCT_128X64, 3); /* of the same class */
     expect_lowered(device, 256, 256, 256, same.kernel, same.splits);
     expect_lowered(device, 2, 256, 512, KERNEL_PRODUCT_FEW, 5);
-    expect_lowered(device, 32, 32, 4096, KERNEL_PRODUCT_8X8_DEEP, 64);
-    expect_lowered(device, 32, 33, 4097, KERNEL_PRODUCT_8X8, 52); /* unaligned; whole splits */
+    expect_lowered(device, 32, 32, 4096, KERNEL_PRODUCT_128X128_WIDE, 64);
+    expect_lowered(device, 32, 33, 4097, KERNEL_PRODUCT_128X128, 52); /* unaligned; whole splits */
     /* The device that was open goes on as it began. */
     expect_lowered(before, 256, 256, 512, rule.kernel, rule.splits);
 
@@ -221,7 +221,7 @@ static void a_stored_tuning_is_honoured(void **state)
     double *result = multiply(device, &p, (ProductChoice){0});
     size_t bytes = (size_t)(p.rows * p.cols) * sizeof *result;
     assert_memory_equal(multiply(device, &p, (ProductChoice){0}), result, bytes);
-    assert_memory_equal(multiply(before, &p, (ProductChoice){TILE_8X4, 3}), result, bytes);
+    assert_memory_equal(multiply(before, &p, (ProductChoice){TILE_128X64, 3}), result, bytes);
 
     gpu_tuning_forget(backend->name, &device->info);
     backend->close(device);
@@ -241,8 +241,8 @@ static void each_storage_type_is_tuned_by_itself(void **state)
         DType type;
         ProductChoice choice;
         KernelId kernel;
-    } tuned[] = {{DTYPE_REAL, {TILE_8X4, 3}, KERNEL_PRODUCT_8X4},
-                 {DTYPE_F16, {TILE_4X8, 2}, KERNEL_PRODUCT_4X8}};
+    } tuned[] = {{DTYPE_REAL, {TILE_128X64, 3}, KERNEL_PRODUCT_128X64_WIDE},
+                 {DTYPE_F16, {TILE_64X128, 2}, KERNEL_PRODUCT_64X128_WIDE}};
     Device *device = open_again();
     if (device->limits.dtype_size[DTYPE_F16] == 0) {
         backend->close(device);
@@ -396,7 +396,7 @@ static void classes_are_limited(void **state)
     for (int k = 0; k < 3 * 20 * 20; k++) {
         static const DType types[] = {DTYPE_REAL, DTYPE_F16, DTYPE_BF16};
         ProductParams p = product_packed(1 << k / 3 % 20, 1 << k / 60, 1, false, false);
-        set += gpu_tuning_set(&tuning, &p, types[k % 3], (ProductChoice){TILE_4X4, 1});
+        set += gpu_tuning_set(&tuning, &p, types[k % 3], (ProductChoice){TILE_64X64, 1});
     }
     assert_int_equal(set, GPU_TUNED_MOST);
     assert_int_equal(tuning.count, GPU_TUNED_MOST);

@@ -102,21 +102,21 @@ static const struct {
     KernelId kernel, plain; /* the latter for floats, those for halves and bfloat16 follow it */
     const char *wrong;
 } taken[] = {
-    {KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_4X4,
+    {KERNEL_PRODUCT_MATRIX_64, KERNEL_PRODUCT_64X64,
      "a layer's product (67x131x75 f16, matrix 64): "},
-    {KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_8X8,
+    {KERNEL_PRODUCT_MATRIX_128, KERNEL_PRODUCT_128X128,
      "a layer's product (67x131x75 f16, matrix 128): "},
-    {KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_4X4_WIDE,
+    {KERNEL_PRODUCT_MATRIX_64_WIDE, KERNEL_PRODUCT_64X64_WIDE,
      "a layer's product (128x64x96 f16, matrix 64): "},
-    {KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_8X8_WIDE,
+    {KERNEL_PRODUCT_MATRIX_128_WIDE, KERNEL_PRODUCT_128X128_WIDE,
      "a layer's product (128x64x96 f16, matrix 128): "},
-    {KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_4X4_THEN,
+    {KERNEL_PRODUCT_MATRIX_64_THEN, KERNEL_PRODUCT_64X64_THEN,
      "a product's GELU (67x131x75 f16, matrix 64): "},
-    {KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_8X8_THEN,
+    {KERNEL_PRODUCT_MATRIX_128_THEN, KERNEL_PRODUCT_128X128_THEN,
      "a product's GELU (67x131x75 f16, matrix 128): "},
-    {KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_4X4_WIDE_THEN,
+    {KERNEL_PRODUCT_MATRIX_64_WIDE_THEN, KERNEL_PRODUCT_64X64_WIDE_THEN,
      "a product's GELU (128x64x96 f16, matrix 64): "},
-    {KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_8X8_WIDE_THEN,
+    {KERNEL_PRODUCT_MATRIX_128_WIDE_THEN, KERNEL_PRODUCT_128X128_WIDE_THEN,
      "a product's GELU (128x64x96 f16, matrix 128): "},
     {KERNEL_PRODUCT_SUM_F16, KERNEL_PRODUCT_SUM,
      "a layer's product (67x131x75 f16, matrix 64, split): "},
@@ -196,12 +196,12 @@ static void right_ones_are_used(void **state)
     assert_string_equal(device->base.info.matrices, "8x8x16");
     expect_listed("8x8x16");
     expect_tile(device, DTYPE_F16, 64, 64, 32, TILE_MATRIX_64);
-    expect_tile(device, DTYPE_F16, 63, 64, 32, TILE_4X4);
-    expect_tile(device, DTYPE_F16, 64, 63, 32, TILE_4X4);
-    expect_tile(device, DTYPE_F16, 64, 64, 31, TILE_4X4);
+    expect_tile(device, DTYPE_F16, 63, 64, 32, TILE_64X64);
+    expect_tile(device, DTYPE_F16, 64, 63, 32, TILE_64X64);
+    expect_tile(device, DTYPE_F16, 64, 64, 31, TILE_64X64);
     expect_tile(device, DTYPE_F16, 4096, 4096, 64, TILE_MATRIX_128);
-    expect_tile(device, DTYPE_BF16, 64, 64, 32, TILE_4X4);
-    expect_tile(device, DTYPE_REAL, 4096, 4096, 64, TILE_8X8);
+    expect_tile(device, DTYPE_BF16, 64, 64, 32, TILE_64X64);
+    expect_tile(device, DTYPE_REAL, 4096, 4096, 64, TILE_128X128);
     assert_true(is_candidate(device, DTYPE_F16));
     assert_false(is_candidate(device, DTYPE_REAL));
     backend->close(&device->base);
@@ -236,7 +236,7 @@ static void expect_wrong(const char *wrong)
         assert_int_equal(device->gpu.tuning.forced.tile, TILE_RULE);
         if (strncmp(device->base.info.matrices, text, strlen(text)) != 0)
             fail_msg("%s, which is not what was to be wrong: %s", device->base.info.matrices, text);
-        expect_tile(device, DTYPE_F16, 64, 64, 32, TILE_4X4);
+        expect_tile(device, DTYPE_F16, 64, 64, 32, TILE_64X64);
         assert_false(is_candidate(device, DTYPE_F16));
         backend->close(&device->base);
     }
@@ -244,12 +244,12 @@ static void expect_wrong(const char *wrong)
 
 static void wrong_ones_are_not_used(void **state)
 {
-    put_in_place(1, KERNEL_PRODUCT_4X4, DTYPE_F16); /* leaves results out */
+    put_in_place(1, KERNEL_PRODUCT_64X64, DTYPE_F16); /* leaves results out */
     expect_wrong("a layer's product (67x131x75 f16, matrix 128): NaN out of place");
     expect_listed("8x8x16, not used: a layer's product (67x131x75 f16, matrix 128): "
                   "NaN out of place");
     claim(state);
-    put_in_place(4, KERNEL_PRODUCT_4X4, DTYPE_F16); /* and here what follows */
+    put_in_place(4, KERNEL_PRODUCT_64X64, DTYPE_F16); /* and here what follows */
     expect_wrong("a product's GELU (67x131x75 f16, matrix 64): NaN out of place");
 }
 
@@ -315,7 +315,7 @@ static void a_build_without_them_says_so(void **state)
     expect_listed("not in this build, whose GLSL compiler does not know them");
     VulkanDevice *device = open_device();
     assert_false(device->gpu.matrices);
-    expect_tile(device, DTYPE_F16, 4096, 4096, 64, TILE_8X8);
+    expect_tile(device, DTYPE_F16, 4096, 4096, 64, TILE_128X128);
     backend->close(&device->base);
 }
 

@@ -8,24 +8,20 @@ typedef struct Tile {
     int64_t rows, cols, depth;
 } Tile;
 
-#define BOTH(name)                                                                                 \
+#define TILE(name, rows, cols, depth)                                                              \
     {                                                                                              \
-        KERNEL_PRODUCT_##name, KERNEL_PRODUCT_##name##_THEN                                        \
+        {KERNEL_PRODUCT_##name, KERNEL_PRODUCT_##name##_THEN},                                     \
+            {KERNEL_PRODUCT_##name##_WIDE, KERNEL_PRODUCT_##name##_WIDE_THEN}, rows, cols, depth   \
     }
 static const Tile tiles[TILE_COUNT] = {
-    [TILE_1X4] = {BOTH(1X4), BOTH(1X4), 16, 64, 16},
-    [TILE_4X1] = {BOTH(4X1), BOTH(4X1), 64, 16, 16},
-    [TILE_4X4] = {BOTH(4X4), BOTH(4X4), 64, 64, 16},
-    [TILE_4X8] = {BOTH(4X8), BOTH(4X8), 64, 128, 16},
-    [TILE_8X4] = {BOTH(8X4), BOTH(8X4), 128, 64, 16},
-    [TILE_8X8] = {BOTH(8X8), BOTH(8X8), 128, 128, 8},
-    [TILE_4X4_WIDE] = {BOTH(4X4), BOTH(4X4_WIDE), 64, 64, 16},
-    [TILE_4X8_WIDE] = {BOTH(4X8), BOTH(4X8_WIDE), 64, 128, 16},
-    [TILE_8X4_WIDE] = {BOTH(8X4), BOTH(8X4_WIDE), 128, 64, 16},
-    [TILE_8X8_WIDE] = {BOTH(8X8), BOTH(8X8_WIDE), 128, 128, 8},
-    [TILE_8X8_DEEP] = {BOTH(8X8), BOTH(8X8_DEEP), 128, 128, 16},
-    [TILE_MATRIX_64] = {BOTH(MATRIX_64), BOTH(MATRIX_64_WIDE), 64, 64, 32},
-    [TILE_MATRIX_128] = {BOTH(MATRIX_128), BOTH(MATRIX_128_WIDE), 128, 128, 32},
+    [TILE_16X64] = TILE(16X64, 16, 64, 12),
+    [TILE_64X16] = TILE(64X16, 64, 16, 12),
+    [TILE_64X64] = TILE(64X64, 64, 64, 16),
+    [TILE_64X128] = TILE(64X128, 64, 128, 16),
+    [TILE_128X64] = TILE(128X64, 128, 64, 16),
+    [TILE_128X128] = TILE(128X128, 128, 128, 16),
+    [TILE_MATRIX_64] = TILE(MATRIX_64, 64, 64, 32),
+    [TILE_MATRIX_128] = TILE(MATRIX_128, 128, 128, 32),
 };
 
 /* ---- what to do ---- */
@@ -62,17 +58,17 @@ static bool suits(const GpuLimits *limits, const ProductParams *p, DType storage
 static ProductTile rule_tile(const GpuLimits *limits, const ProductParams *p, DType storage)
 {
     if (lower_suits_few_rows(p)) return TILE_FEW;
-    if (p->rows <= 16) return TILE_1X4;
-    if (p->cols <= 16) return TILE_4X1;
+    if (p->rows <= 16) return TILE_16X64;
+    if (p->cols <= 16) return TILE_64X16;
     bool matrices = p->rows >= 64 && p->cols >= 64 && p->inner >= 32;
     matrices = matrices && suits(limits, p, storage, TILE_MATRIX_64);
     bool fits = p->rows % 128 == 0 || p->rows >= 512;
     fits = fits && (p->cols % 128 == 0 || p->cols >= 512);
     int64_t splits = p->inner * (p->sum_batch ? p->batch : 1) / LEAST_SPLIT;
     splits = int64_max(1, int64_min(splits, PRODUCT_MOST_SPLITS));
-    fits = fits && tiles_of(&tiles[TILE_8X8], p) * splits >= limits->busy_groups;
+    fits = fits && tiles_of(&tiles[TILE_128X128], p) * splits >= limits->busy_groups;
     if (matrices) return fits ? TILE_MATRIX_128 : TILE_MATRIX_64;
-    return fits ? TILE_8X8 : TILE_4X4;
+    return fits ? TILE_128X128 : TILE_64X64;
 }
 
 /* A long inner axis is cut where the tiles alone would leave the device idle. */
@@ -241,8 +237,7 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
     const Tile *tile = &tiles[choice.tile];
     int64_t items = p->sum_batch ? p->batch : 1, results = results_of(p), splits = choice.splits;
     int64_t tiles_x = ceil_div(p->cols, tile->cols), tiles_y = ceil_div(p->rows, tile->rows);
-    bool wide = tile->wide[0] != tile->kernel[0] &&
-                lower_in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
+    bool wide = lower_in_fours(places->a, p->trans_a ? p->rows : p->inner, p->ld_a, p->stride_a) &&
                 lower_in_fours(places->b, p->trans_b ? p->inner : p->cols, p->ld_b, p->stride_b);
 
     bool direct = splits == 1;
@@ -256,7 +251,7 @@ void lower_multiply(Lowering *l, const ProductParams *p, const ProductPlaces *pl
                    GROUPS(tiles_x, tiles_y, results * splits),
                    BUFFERS(wide ? none : a, wide ? a : none, wide ? none : b, wide ? b : none,
                            here.bias, here.x, here.c, here.real, here.y),
-                   SCALARS(product_4x4, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
+                   SCALARS(product_64x64, .rows = (uint32_t)p->rows, .cols = (uint32_t)p->cols,
                            .inner = (uint32_t)p->inner, .ld_a = (uint32_t)p->ld_a,
                            .ld_b = (uint32_t)p->ld_b,
                            .ld_c = (uint32_t)(direct ? p->ld_c : p->cols),

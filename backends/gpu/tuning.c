@@ -13,22 +13,10 @@ enum { FORMAT = 2, LARGEST_EXPONENT = 31 };
 static const char file_name[] = "products";
 
 const char *const product_tile_names[TILE_COUNT] = {
-    [TILE_RULE] = "rule",
-    [TILE_LIBRARY] = "library",
-    [TILE_FEW] = "few rows",
-    [TILE_1X4] = "1x4",
-    [TILE_4X1] = "4x1",
-    [TILE_4X4] = "4x4",
-    [TILE_4X8] = "4x8",
-    [TILE_8X4] = "8x4",
-    [TILE_8X8] = "8x8",
-    [TILE_4X4_WIDE] = "4x4 wide",
-    [TILE_4X8_WIDE] = "4x8 wide",
-    [TILE_8X4_WIDE] = "8x4 wide",
-    [TILE_8X8_WIDE] = "8x8 wide",
-    [TILE_8X8_DEEP] = "8x8 deep",
-    [TILE_MATRIX_64] = "matrix 64",
-    [TILE_MATRIX_128] = "matrix 128",
+    [TILE_RULE] = "rule",           [TILE_LIBRARY] = "library",       [TILE_FEW] = "few rows",
+    [TILE_16X64] = "16x64",         [TILE_64X16] = "64x16",           [TILE_64X64] = "64x64",
+    [TILE_64X128] = "64x128",       [TILE_128X64] = "128x64",         [TILE_128X128] = "128x128",
+    [TILE_MATRIX_64] = "matrix 64", [TILE_MATRIX_128] = "matrix 128",
 };
 
 GpuTuning *gpu_limits_tuning(GpuLimits *limits)

@@ -14,30 +14,24 @@
 
 #include "backends/backend.h"
 
-/* Rows × columns of results a thread has; a group has 16 × 16 threads. The wide ones are the same,
- * but read four elements at once where operands are aligned for it. */
+/* How a product is computed: rows × columns of the tile of results that a group has. */
 typedef enum ProductTile {
     TILE_RULE,    /* by the rules */
     TILE_LIBRARY, /* none: the library's product (library.h) */
     TILE_FEW,     /* of one to four rows: product_few */
-    TILE_1X4,
-    TILE_4X1,
-    TILE_4X4,
-    TILE_4X8,
-    TILE_8X4,
-    TILE_8X8,
-    TILE_4X4_WIDE,
-    TILE_4X8_WIDE,
-    TILE_8X4_WIDE,
-    TILE_8X8_WIDE,
-    TILE_8X8_DEEP, /* wide, and twice as deep */
+    TILE_16X64,
+    TILE_64X16,
+    TILE_64X64,
+    TILE_64X128,
+    TILE_128X64,
+    TILE_128X128,
     /* Square ones of results, by the device's own products of small matrices. */
     TILE_MATRIX_64,
     TILE_MATRIX_128,
     TILE_COUNT
 } ProductTile;
 
-extern const char *const product_tile_names[TILE_COUNT]; /* "4x4", "8x8 wide" */
+extern const char *const product_tile_names[TILE_COUNT]; /* "64x64", "matrix 128" */
 
 enum { PRODUCT_MOST_SPLITS = 255, PRODUCT_MOST_CANDIDATES = 192, GPU_TUNED_MOST = 1024 };
 
