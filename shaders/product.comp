@@ -15,11 +15,11 @@
  * as it would be loaded. The flags and followers are product.h's. */
 #include "elementwise.h"
 
-#define TILE_ROWS (DOWN * ROWS_EACH)
-#define TILE_COLS (ACROSS * COLS_EACH)
-#define SQUARES_A (TILE_ROWS * DEPTH / 16) /* of four by four, in a block */
-#define SQUARES_B (TILE_COLS * DEPTH / 16)
-#define PITCH     ((TILE_ROWS + TILE_COLS) / 4) /* of group memory's rows, in fours */
+#define TILE_ROWS  (DOWN * ROWS_EACH)
+#define TILE_COLS  (ACROSS * COLS_EACH)
+#define SQUARES_A  (TILE_ROWS * DEPTH / 16) /* of four by four, in a block */
+#define SQUARES_B  (TILE_COLS * DEPTH / 16)
+#define TILE_PITCH ((TILE_ROWS + TILE_COLS) / 4) /* of group memory's rows, in fours */
 
 /* Four neighbours of an operand; of the last ones only some are there. */
 #if FOURS
@@ -38,10 +38,10 @@ KERNEL(product, DOWN * ACROSS,
        UINT(rows) UINT(cols) UINT(inner) UINT(ld_a) UINT(ld_b) UINT(ld_c)
        UINT(stride_a) UINT(stride_b) UINT(stride_c) UINT(stride_bias)
        UINT(items) UINT(splits) UINT(flags))
-SHARED(float4, tile, DEPTH * PITCH)
+SHARED(float4, tile, DEPTH * TILE_PITCH)
 BODY
 {
-    const uint depth = TO_UINT(DEPTH), pitch = TO_UINT(PITCH), tile_cols = TO_UINT(TILE_COLS);
+    const uint depth = TO_UINT(DEPTH), pitch = TO_UINT(TILE_PITCH), tile_cols = TO_UINT(TILE_COLS);
     uint first_row = GROUP_Y * TO_UINT(TILE_ROWS), first_col = GROUP_X * tile_cols;
     uint split = GROUP_Z % arg.splits, result = GROUP_Z / arg.splits;
 
@@ -153,6 +153,6 @@ END
 #undef TILE_COLS
 #undef SQUARES_A
 #undef SQUARES_B
-#undef PITCH
+#undef TILE_PITCH
 #undef FOUR_OF
 #undef ONE_OF
