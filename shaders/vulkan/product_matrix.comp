@@ -15,7 +15,7 @@
  *
  * The floor: 2·rows·cols·inner operations, and 2·(rows·inner + inner·cols) + c bytes if all was read
  * once. A tile reads 2·2·TILE·DEPTH bytes for 2·TILE²·DEPTH operations: TILE / 2 operations a byte,
- * 32 for 64 and 64 for 128 (product_8x8 in float: 32), the caches between groups aside. */
+ * 32 for 64 and 64 for 128 (product_128x128 in float: 32), the caches between groups aside. */
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
