@@ -6,7 +6,8 @@
  * partial [B, C, D] gets {Q, W} of each channel's chunk.
  *
  * States are kept at every eighth token and computed again between, so that a lane needs few
- * registers and no memory. */
+ * registers. Eight tokens are read at a time, before any of them is written: a lane waits for memory
+ * once for all of them. */
 #include "math.h"
 
 KERNEL(field_scan_backward, 64,
@@ -27,54 +28,63 @@ BODY
         float2 adjoint = FLOAT2(AT(ahead, start), AT(ahead, start + arg.width));
         float2 q = FLOAT2(0.0f, 0.0f), w = q;
 
+        float value[8]; /* deposits */
         float2 kept[8];
         for (uint k = 0u; k < 8u; k++) {
+            uint block = first + 8u * k;
             kept[k] = state;
-            for (uint i = first + 8u * k; i < min(end, first + 8u * k + 8u); i++) {
-                float f = AT(fraction, i), value = LOAD(u, base + i * channels);
-                state = twofold_turn(AT(jump, steps + i), state);
-                state.x += (1.0f - f) * value;
-                if (f > 0.0f) {
-                    state = twofold_turn(z, state);
-                    state.x += f * value;
+            if (block + 8u < end) {
+                UNROLL for (uint j = 0u; j < 8u; j++)
+                    value[j] = LOAD(u, base + (block + j) * channels);
+                UNROLL for (uint j = 0u; j < 8u; j++) {
+                    float f = AT(fraction, block + j);
+                    state = twofold_turn(AT(jump, steps + block + j), state);
+                    state.x += (1.0f - f) * value[j];
+                    if (f > 0.0f) {
+                        state = twofold_turn(z, state);
+                        state.x += f * value[j];
+                    }
                 }
             }
         }
 
-        for (uint k = 8u; k > 0u; k--) {
+        for (uint k = (end - first + 7u) / 8u; k > 0u; k--) {
             uint block = first + 8u * (k - 1u);
+            float g[8];      /* gradients of what was read, then of the deposits */
             float2 moved[8]; /* z^n·S of each token */
+            UNROLL for (uint j = 0u; j < 8u; j++) {
+                uint at = base + min(block + j, end - 1u) * channels;
+                value[j] = LOAD(u, at);
+                g[j] = LOAD(dr, at);
+            }
             state = kept[k - 1u];
             UNROLL for (uint j = 0u; j < 8u; j++) {
-                if (block + j < end) {
-                    float f = AT(fraction, block + j);
-                    float value = LOAD(u, base + (block + j) * channels);
-                    state = twofold_turn(AT(jump, steps + block + j), state);
-                    moved[j] = state;
-                    state.x += (1.0f - f) * value;
-                    if (f > 0.0f) {
-                        state = twofold_turn(z, state);
-                        state.x += f * value;
-                    }
+                uint i = min(block + j, end - 1u);
+                float f = AT(fraction, i);
+                state = twofold_turn(AT(jump, steps + i), state);
+                moved[j] = state;
+                state.x += (1.0f - f) * value[j];
+                if (f > 0.0f) {
+                    state = twofold_turn(z, state);
+                    state.x += f * value[j];
                 }
             }
             UNROLL for (uint j = 8u; j > 0u; j--) {
                 uint i = block + j - 1u;
                 if (i < end) {
-                    float f = AT(fraction, i), value = LOAD(u, base + i * channels);
-                    float g = LOAD(dr, base + i * channels);
+                    float f = AT(fraction, i);
                     float2 before = moved[j - 1u];
-                    float2 low = FLOAT2(before.x + (1.0f - f) * value, before.y), seen = low;
-                    float2 felt = FLOAT2(adjoint.x + g, adjoint.y);
+                    float2 low = FLOAT2(before.x + (1.0f - f) * value[j - 1u], before.y), seen = low;
+                    float2 felt = FLOAT2(adjoint.x + g[j - 1u], adjoint.y);
                     if (f > 0.0f) {
                         float2 passed = twofold_turn(z, low);
-                        float2 high = FLOAT2(adjoint.x + f * g, adjoint.y);
+                        float2 high = FLOAT2(adjoint.x + f * g[j - 1u], adjoint.y);
                         float2 through = complex_mul(passed, high);
                         q = FLOAT2(q.x + through.x, q.y + through.y);
-                        seen = FLOAT2((1.0f - f) * low.x + f * (passed.x + f * value),
+                        seen = FLOAT2((1.0f - f) * low.x + f * (passed.x + f * value[j - 1u]),
                                       (1.0f - f) * low.y + f * passed.y);
                         adjoint = twofold_turn(z, high);
-                        adjoint.x += (1.0f - f) * g;
+                        adjoint.x += (1.0f - f) * g[j - 1u];
                         felt = FLOAT2((1.0f - f) * adjoint.x + f * high.x,
                                       (1.0f - f) * adjoint.y + f * high.y);
                     } else {
@@ -85,13 +95,17 @@ BODY
                     float cells = TO_FLOAT(AT(cell, i) - from);
                     float2 through = complex_mul(before, adjoint);
                     q = FLOAT2(q.x + cells * through.x, q.y + cells * through.y);
-                    w = FLOAT2(w.x + g * seen.x, w.y + g * seen.y);
+                    w = FLOAT2(w.x + g[j - 1u] * seen.x, w.y + g[j - 1u] * seen.y);
                     adjoint = twofold_turn(AT(jump, steps + i), adjoint);
-                    float read = c.x * felt.x - c.y * felt.y;
-                    uint at = base + i * channels;
-                    STORE(du, at, arg.accumulate != 0u ? LOAD(du, at) + read : read);
+                    g[j - 1u] = c.x * felt.x - c.y * felt.y;
                 }
             }
+            if (arg.accumulate != 0u) {
+                UNROLL for (uint j = 0u; j < 8u; j++)
+                    g[j] += LOAD(du, base + min(block + j, end - 1u) * channels);
+            }
+            UNROLL for (uint j = 0u; j < 8u; j++)
+                if (block + j < end) STORE(du, base + (block + j) * channels, g[j]);
         }
         AT(partial, (GROUP_Z * arg.chunks + GROUP_Y) * channels + channel) =
             FLOAT4(q.x, q.y, w.x, w.y);
