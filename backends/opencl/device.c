@@ -129,7 +129,7 @@ static void device_describe(const Found *found, DeviceInfo *info)
     info->kind = device_kind(found->device, info->name);
     info->memory = (int64_t)PROPERTY(cl_ulong, found->device, CL_DEVICE_GLOBAL_MEM_SIZE);
     describe_computing(found->device, info);
-    opencl_products_describe(found->device, info);
+    opencl_products_describe(info);
     gpu_tuning_load(NULL, backend_opencl.name, info);
 }
 

@@ -1,9 +1,8 @@
 /* In place of product.c and clblast.c where the build found no clblast_c.h. */
 #include "backends/opencl/opencl.h"
 
-void opencl_products_describe(cl_device_id device, DeviceInfo *info)
+void opencl_products_describe(DeviceInfo *info)
 {
-    (void)device;
     gpu_library_describe(info, backend_opencl.name, "built without CLBlast", NULL, false);
 }
 

@@ -82,7 +82,7 @@ const CommandList *opencl_program_commands(const Program *program);
 
 /* product.c: who computes products goes into info->products; of an open device, the library into
  * what lowering goes by. */
-void opencl_products_describe(cl_device_id device, DeviceInfo *info);
+void opencl_products_describe(DeviceInfo *info);
 void opencl_products_open(OpenclDevice *device);
 void opencl_products_close(OpenclDevice *device);
 /* A program's product, to be destroyed even where it could not be made; `from` must be the one it

@@ -133,26 +133,23 @@ wf_status opencl_product_run(OpenclDevice *device, const OpenclProduct *product,
 
 /* ---- the library ---- */
 
-/* Measured in software: on PoCL, which calls itself a CPU, CLBlast is several times as fast as our
- * kernels, on rusticl's llvmpipe, which does not, half as fast. */
-static bool preferred(cl_device_id device, const DeviceInfo *info)
+/* On software devices our kernels are as fast, and nothing has to be compiled for them first
+ * (docs/devices.md). */
+static bool preferred(const DeviceInfo *info)
 {
-    cl_device_type type = 0;
-    if (gpu_products_by() == PRODUCTS_BY_LIBRARY || info->kind != DEVICE_SOFTWARE) return true;
-    return !clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL) &&
-           (type & CL_DEVICE_TYPE_CPU);
+    return gpu_products_by() == PRODUCTS_BY_LIBRARY || info->kind != DEVICE_SOFTWARE;
 }
 
-void opencl_products_describe(cl_device_id device, DeviceInfo *info)
+void opencl_products_describe(DeviceInfo *info)
 {
     gpu_library_describe(info, backend_opencl.name, clblast_load(), clblast_name(),
-                         preferred(device, info));
+                         preferred(info));
 }
 
 void opencl_products_open(OpenclDevice *device)
 {
     if (gpu_products_by() == PRODUCTS_BY_OWN || clblast_load()) return;
-    device->library = (GpuLibrary){.preferred = preferred(device->id, &device->base.info),
+    device->library = (GpuLibrary){.preferred = preferred(&device->base.info),
                                    .device = &device->base,
                                    .takes = takes,
                                    .workspace = workspace};
