@@ -45,10 +45,13 @@ BODY
     uint first_row = GROUP_Y * TO_UINT(TILE_ROWS), first_col = GROUP_X * tile_cols;
     uint split = GROUP_Z % arg.splits, result = GROUP_Z / arg.splits;
 
-    /* Lanes stand in patches of four by four. */
-    const uint patches = TO_UINT(ACROSS / 4);
-    uint lane_row = LANE / 16u / patches * 4u + LANE % 16u / 4u;
-    uint lane_col = LANE / 16u % patches * 4u + LANE % 4u;
+    /* Lanes stand in patches of two by eight where the tile is so wide, one patch below another: two
+     * neighbours share what they read of B, and two next but one what they read of A, which lets
+     * cards serve half of a subgroup's sixteen bytes each at once. */
+    const uint patch_cols = TO_UINT(min(ACROSS, 8)), patch_rows = 16u / patch_cols;
+    const uint patches_down = TO_UINT(DOWN) / patch_rows;
+    uint lane_row = LANE / 16u % patches_down * patch_rows + LANE % patch_rows;
+    uint lane_col = LANE / 16u / patches_down * patch_cols + LANE / patch_rows % patch_cols;
 
     /* The square that this lane takes of every block: how deep, and which four of the tile's rows
      * or columns, up to eight squares side by side before the next ones deep; a line is four
@@ -72,12 +75,13 @@ BODY
     uint blocks = (arg.inner + depth - 1u) / depth;
     uint each = (blocks * arg.items + arg.splits - 1u) / arg.splits;
     uint begin = split * each, end = min(blocks * arg.items, begin + each);
+    uint item = result + begin / blocks, first_inner = begin % blocks * depth;
     for (uint block = begin; block <= end; block++) {
         if (block < end && takes) {
-            uint inner = block % blocks * depth + deep;
+            uint inner = first_inner + deep;
             uint nth_line = along ? outer : inner, lines_end = along ? outer_end : arg.inner;
             uint start = along ? inner : outer, start_end = along ? arg.inner : outer_end;
-            uint from = (result + block / blocks) * stride + nth_line * apart + start;
+            uint from = item * stride + nth_line * apart + start;
             UNROLL for (int i = 0; i < 4; i++) {
                 uint at = from + TO_UINT(i) * apart;
                 line[i] = FLOAT4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -86,6 +90,11 @@ BODY
                     else line[i] = FOUR_OF(b, at, start_end - start);
                 }
             }
+        }
+        first_inner += depth;
+        if (first_inner >= arg.inner) {
+            first_inner = 0u;
+            item++;
         }
         if (block > begin) {
             UNROLL for (uint k = 0u; k < depth; k++) {
