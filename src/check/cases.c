@@ -136,11 +136,13 @@ const CheckCase check_cases[] = {
     ROW(COUPLE, build_couple, 3, 301, 9, 6),
     ROW(COUPLE_BACKWARD, build_couple_backward, 3, 301, 9, 6),
 
-    /* One token; stride 1; 3/2; 2 over several chunks; a partial sequence; far apart; v3.5. */
+    /* One token; stride 1; 3/2; 2 over several chunks; 3/2 over many; all of a field; far apart;
+     * v3.5. */
     FIELD_FORMS(SCAN, 0, 1, 1, 1, 1, 2, 1),
     FIELD_FORMS(SCAN, 0, 2, 7, 3, 5, 7, 7),
     FIELD_FORMS(SCAN, 0, 2, 65, 2, 4, 97, 65),
     FIELD_FORMS(SCAN, 0, 1, 150, 3, 33, 299, 150),
+    FIELD_FORMS(SCAN, 0, 1, 1100, 2, 3, 1801, 1201),
     FIELD_FORMS(SCAN, CASE_DC, 1, 130, 1, 7, 512, 512),
     FIELD_FORMS(SCAN, 0, 3, 20, 2, 3, 1000, 20),
     FIELD_FORMS(SCAN, CASE_V35, 1, 67, 2, 3, 257, 100),
