@@ -132,6 +132,47 @@ static void a_second_signal_ends_at_once(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
+/* A terminal that is closed, which more than one may say; `wavefield train | head`. */
+static void a_run_that_nobody_watches_saves_and_ends(void **state)
+{
+    (void)state;
+    pid_t child = start("hung.txt", LONG_RUN "--out hung --steps 100000000");
+    wait_for_lines(child, "hung.txt", "device ", 1);
+    wait_for_lines(child, "hung/metrics.jsonl", "gradient_norm", 20);
+    kill(child, SIGHUP);
+    kill(child, SIGHUP);
+    int status = wait_for_end(child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(count_text("hung.txt", "--resume continues"), 1);
+
+    assert_int_equal(wavefield(LONG_RUN "--out unread --steps 100000000 --log-every 1 | head -n 1"),
+                     0);
+    assert_int_equal(wavefield("eval --model unread --data data.txt --device cpu"), 0);
+}
+
+/* Its checkpoints would be removed by one and written by the other. */
+static void a_folder_is_one_runs_at_a_time(void **state)
+{
+    (void)state;
+    pid_t child = start("first.txt", LONG_RUN "--out shared --steps 100000000 --save-every 20");
+    wait_for_lines(child, "first.txt", "device ", 1);
+    wait_for_lines(child, "shared/metrics.jsonl", "gradient_norm", 40);
+    assert_int_equal(symlink("shared", IN_FOLDER("link")), 0);
+    const char *const names[] = {"shared", "link"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wavefield(RESUME "--out %s", names[i]), 1);
+        assert_says("shared: another process is writing to this folder");
+        assert_int_equal(wavefield(LONG_RUN "--out %s", names[i]), 1);
+        assert_says("shared: another process is writing to this folder");
+    }
+    kill(child, SIGINT);
+    assert_int_equal(WEXITSTATUS(wait_for_end(child)), 0);
+    assert_int_equal(wavefield("eval --model link --data data.txt --device cpu"), 0);
+    assert_int_equal(wavefield(TRAIN "--out link"), 1);
+    assert_says("continue it with --resume");
+}
+
 /* A limit on file sizes is a disk that fills up in the middle of a run. */
 static void a_full_disk_keeps_the_last_checkpoint(void **state)
 {
@@ -168,6 +209,8 @@ int main(void)
         cmocka_unit_test(a_signal_saves_and_ends),
         cmocka_unit_test(signalled_runs_end_in_the_same_bits),
         cmocka_unit_test(a_second_signal_ends_at_once),
+        cmocka_unit_test(a_run_that_nobody_watches_saves_and_ends),
+        cmocka_unit_test(a_folder_is_one_runs_at_a_time),
         cmocka_unit_test(a_full_disk_keeps_the_last_checkpoint),
     };
     return cmocka_run_group_tests_name("cli signals", tests, cli_set_up, folder_tear_down);

@@ -8,6 +8,7 @@
 #include "cli/tensorboard.h"
 #include "train/programs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ typedef struct TrainRun {
     wf_trainer *trainer;
     wf_trainer_params settings;
     int64_t held_out; /* tokens */
+    int lock;         /* of the folder; -1: not held */
     Metrics *metrics;
     EventFile *events; /* NULL: not wanted */
     Progress progress;
@@ -49,13 +51,31 @@ static void ask_to_stop(int signal_number)
     signal(SIGTERM, SIG_DFL);
 }
 
+/* A terminal that is closed, or a pipe whose reader is gone, may say so many times. */
+static void ask_to_stop_unseen(int signal_number)
+{
+    (void)signal_number;
+    stop_asked = 1;
+}
+
+/* Whoever started us may have it ignored, as nohup does. */
+static void handle_unless_ignored(int signal_number, const struct sigaction *action)
+{
+    struct sigaction before;
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(signal_number, action, NULL);
+}
+
 /* A file that grows beyond the limit of its process is an error like a full disk. */
 static void handle_signals(void)
 {
     struct sigaction stop = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    struct sigaction unseen = {.sa_handler = ask_to_stop_unseen, .sa_flags = SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    handle_unless_ignored(SIGHUP, &unseen);
+    handle_unless_ignored(SIGPIPE, &unseen);
     sigaction(SIGXFSZ, &ignore, NULL);
 }
 
@@ -154,17 +174,34 @@ static wf_status check_no_model(const char *out)
     return status;
 }
 
-static wf_status begin_new(TrainRun *run)
+static wf_status check_unused(const char *out)
 {
     char newest[4096];
-    run->settings = *wf_trainer_params(.eval_every = 500);
-    apply_options(run->values, &run->settings);
-    if (!wf_checkpoint_latest(run->values->out, newest, sizeof newest))
+    if (!wf_checkpoint_latest(out, newest, sizeof newest))
         return fail(WF_ERROR_ARGUMENT,
                     "%s is a checkpoint of an earlier run: continue it with --resume, or choose "
                     "another --out",
                     newest);
-    TRY(check_no_model(run->values->out));
+    return check_no_model(out);
+}
+
+/* Of several runs into one folder the first has it. A link to a folder stands for that folder. */
+static wf_status hold_folder(TrainRun *run)
+{
+    const char *out = run->values->out;
+    TRY(folder_make(out));
+    char *folder = realpath(out, NULL);
+    if (!folder) return fail(WF_ERROR_IO, "%s: cannot find the folder: %s", out, strerror(errno));
+    wf_status status = folder_lock(folder, &run->lock);
+    free(folder);
+    return status;
+}
+
+static wf_status begin_new(TrainRun *run)
+{
+    run->settings = *wf_trainer_params(.eval_every = 500);
+    apply_options(run->values, &run->settings);
+    TRY(check_unused(run->values->out));
     return create_model(run);
 }
 
@@ -225,6 +262,8 @@ static wf_status begin(TrainRun *run)
 {
     const TrainValues *v = run->values;
     wf_progress progress;
+    bool is_there = folder_exists(v->out);
+    if (is_there) TRY(hold_folder(run));
     TRY(device_open("train", v->device, &run->device));
     TRY(v->resume ? begin_resumed(run) : begin_new(run));
     TRY(check_patience(&run->settings));
@@ -238,6 +277,10 @@ static wf_status begin(TrainRun *run)
     wf_trainer_settings(run->trainer, &run->settings);
     wf_trainer_progress(run->trainer, &progress);
     progress_begin(&run->progress, v->log_every, run->settings.steps);
+    if (!is_there) { /* a folder is made for a run that can begin */
+        TRY(hold_folder(run));
+        TRY(check_unused(v->out));
+    }
     TRY(metrics_open(v->out, progress.step, &run->metrics));
     return v->tensorboard ? events_open(v->out, progress.step, &run->events) : WF_OK;
 }
@@ -410,7 +453,7 @@ static int run(const void *values)
                                     "leave --set and --tokenizer out");
     if (v->recompute && v->no_recompute)
         return usage_error("train", "--recompute and --no-recompute exclude each other");
-    TrainRun train = {.values = v};
+    TrainRun train = {.values = v, .lock = -1};
     handle_signals();
     int exit_status = finish("train", train_model(&train));
     if (exit_status && train.trainer) name_last_checkpoint(v);
@@ -420,6 +463,7 @@ static int run(const void *values)
     wf_dataset_destroy(train.data);
     wf_model_destroy(train.model);
     wf_device_close(train.device);
+    if (train.lock >= 0) folder_unlock(train.lock);
     return exit_status;
 }
 
@@ -500,7 +544,8 @@ const Subcommand command_train = {
     .name = "train",
     .summary = "train a model on text or tokens",
     .details = "An interrupt finishes the step, saves a checkpoint and ends; --resume goes on from "
-               "it. A second one ends at once; what was saved before stays whole.",
+               "it. A second one ends at once; what was saved before stays whole. A terminal that "
+               "is closed, or a pipe that nobody reads any more, is an interrupt too.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "A small model of the characters of a text:\n"
