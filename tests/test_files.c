@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/text.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -116,7 +117,29 @@ static void places_for_results_are_tried(void **state)
     assert_int_equal(file_check_writable(at("f/g")), WF_ERROR_IO);
     assert_int_equal(file_check_writable(folder), WF_ERROR_IO);
     assert_non_null(strstr(wf_error_message(), "is a folder, a file is expected"));
+    assert_int_equal(folder_make(at("f")), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "f: is a file, a folder is expected"));
     assert_int_equal(unlink(at("f")), 0);
+
+    /* A rename would put a file in their place. */
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(symlink("/dev/null", at("null")), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(file_check_writable(at(i ? "null" : "pipe")), WF_ERROR_IO);
+        assert_non_null(strstr(wf_error_message(), "is a device, a pipe or a standard stream"));
+        assert_int_equal(unlink(at(i ? "null" : "pipe")), 0);
+    }
+    int kept = dup(STDIN_FILENO), file = open(at("printed"), O_RDWR | O_CREAT, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(dup2(file, STDIN_FILENO), STDIN_FILENO);
+    wf_status status = file_check_writable(at("printed"));
+    if (kept < 0) close(STDIN_FILENO);
+    if (kept >= 0) dup2(kept, STDIN_FILENO);
+    assert_int_equal(status, WF_ERROR_IO);
+    assert_int_equal(file_check_writable(at("printed")), WF_OK);
+    close(kept);
+    close(file);
+    assert_int_equal(unlink(at("printed")), 0);
 }
 
 static void a_folder_is_held_by_one(void **state)

@@ -292,10 +292,26 @@ wf_status file_write_atomic(const char *path, const void *data, size_t size)
     return file_writer_commit(writer);
 }
 
+/* Is it /dev/null, a pipe, or, as /dev/stdout can be, a file that a standard stream goes to? A
+ * rename would put a file in its place. */
+static bool is_stream(const char *path)
+{
+    struct stat there, open_one;
+    if (stat(path, &there)) return false;
+    bool is = !S_ISREG(there.st_mode);
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        is |= fstat(i, &open_one) == 0 && open_one.st_dev == there.st_dev &&
+              open_one.st_ino == there.st_ino;
+    return is;
+}
+
 wf_status file_check_writable(const char *path)
 {
     FileWriter *writer;
     if (folder_exists(path)) return fail(WF_ERROR_IO, "%s: is a folder, a file is expected", path);
+    if (is_stream(path))
+        return fail(WF_ERROR_IO, "%s: is a device, a pipe or a standard stream, a file is expected",
+                    path);
     TRY(file_writer_create(path, 0, &writer));
     file_writer_discard(writer);
     return WF_OK;
@@ -330,6 +346,7 @@ static wf_status make_one(const char *path)
     if (mkdir(path, 0777) == 0) return sync_parent(path);
     int error = errno;
     if (folder_exists(path)) return WF_OK;
+    if (error == EEXIST) return fail(WF_ERROR_IO, "%s: is a file, a folder is expected", path);
     errno = error;
     return fail_errno(path, "make the folder");
 }

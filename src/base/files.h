@@ -56,8 +56,9 @@ void file_writer_discard(FileWriter *writer);
 
 wf_status file_write_atomic(const char *path, const void *data, size_t size);
 
-/* Whether a file could be put there now: to learn it before the work whose result it is for. Leaves
- * nothing, and what is there as it is. */
+/* Whether a file could be put there now: to learn it before the work whose result it is for. Not in
+ * the place of a device, a pipe or what a standard stream goes to (/dev/stdout). Leaves nothing,
+ * and what is there as it is. */
 wf_status file_check_writable(const char *path);
 
 /* Renames a file or folder, replacing what a rename may replace, and synchronises the parent. */
