@@ -223,6 +223,16 @@ static void absent_keys_have_defaults(void **state)
     wf_config_destroy(config);
 }
 
+static void a_byte_order_mark_is_passed_over(void **state)
+{
+    (void)state;
+    wf_config *config;
+    assert_int_equal(load("\xEF\xBB\xBF{" SMALL ",\"kernel_norm\":\"dc\"}", &config), WF_OK);
+    assert_key(config, "vocab_size", "50");
+    wf_config_destroy(config);
+    assert_int_equal(load("\xEF\xBB\xBF", &config), WF_ERROR_FORMAT);
+}
+
 static void wrong_files_are_named(void **state)
 {
     (void)state;
@@ -394,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_saved_configuration_loads),
         cmocka_unit_test(overrides),
         cmocka_unit_test(absent_keys_have_defaults),
+        cmocka_unit_test(a_byte_order_mark_is_passed_over),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(keys_must_fit_together),
         cmocka_unit_test(mixers_are_saved_and_load),

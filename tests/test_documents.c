@@ -31,6 +31,14 @@ static void json_lines_become_documents(void **state)
                          &dataset),
                      WF_ERROR_FORMAT);
     assert_message("fine.jsonl: line 1: key \"id\": expected a string, found a number");
+    /* A byte-order mark is no part of the first line; in another it is wrong. */
+    write_text("fine.jsonl", "\xEF\xBB\xBF{\"text\": \"one\"}\n");
+    must(open_name("fine.jsonl", &dataset));
+    assert_tokens(dataset, "one\n", 4);
+    wf_dataset_destroy(dataset);
+    write_text("fine.jsonl", "{\"text\": \"one\"}\n\xEF\xBB\xBF{\"text\": \"two\"}\n");
+    assert_int_equal(open_name("fine.jsonl", &dataset), WF_ERROR_FORMAT);
+    assert_message("fine.jsonl: line 2");
 }
 
 static void errors_in_json_lines_name_the_line(void **state)

@@ -125,6 +125,11 @@ int utf8_encode(uint32_t code, char out[4])
     return n;
 }
 
+size_t utf8_mark(const char *bytes, size_t length)
+{
+    return length >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 size_t utf8_check(const char *bytes, size_t length)
 {
     size_t at = 0;

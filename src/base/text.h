@@ -32,6 +32,10 @@ int utf8_decode(const char *bytes, size_t length, uint32_t *code);
  * number above U+10FFFF. */
 int utf8_encode(uint32_t code, char out[4]);
 
+/* How many bytes a byte-order mark takes at the start: 3, or 0. Editors put one before text that
+ * other programs do not expect one in (RFC 8259, section 8.1: of JSON, it may be passed over). */
+size_t utf8_mark(const char *bytes, size_t length);
+
 /* The offset of the first byte that is not part of UTF-8; `length` if all of it is. */
 size_t utf8_check(const char *bytes, size_t length);
 

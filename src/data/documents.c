@@ -248,6 +248,9 @@ static wf_status next_of_lines(Documents *documents, TextPiece *piece)
             *piece = (TextPiece){0};
             return WF_OK;
         }
+        size_t mark = documents->line == 1 ? utf8_mark(line, length) : 0;
+        line += mark;
+        length -= mark;
         if (!is_blank(line, length)) TRY(parse_line(documents, line, length));
     }
     const char *text = documents->text + documents->taken;

@@ -152,7 +152,9 @@ static wf_status parse_json(const char *text, size_t length, const char *path, w
 {
     json_error_t error;
     const TokenizerType *type;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    size_t mark = utf8_mark(text, length);
+    json_t *root =
+        json_loadb(text + mark, length - mark, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!root)
         return fail(WF_ERROR_FORMAT, "%s: line %d, column %d: %s", path, error.line, error.column,
                     error.text);

@@ -278,7 +278,8 @@ static wf_status parse_object(const json_t *root, const char *where, Config *con
 wf_status config_parse(const char *text, size_t length, const char *file, Config *out)
 {
     json_error_t error;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    size_t mark = utf8_mark(text, length);
+    json_t *root = json_loadb(text + mark, length - mark, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return fail(WF_ERROR_FORMAT, "%s: line %d, column %d: %s", file, error.line, error.column,
                     error.text);
