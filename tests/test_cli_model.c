@@ -71,6 +71,7 @@ static void a_model_trains_evaluates_and_generates(void **state)
     assert_int_equal(wavefield("%s --seed 9 --temperature 2", generate), 0);
     assert_string_not_equal(first, output);
     assert_int_equal(wavefield("generate --model model --prompt '%0100d' --device cpu", 0), 1);
+    assert_int_equal(strncmp(output, "wavefield generate: the prompt", 30), 0); /* and no text */
 
     assert_int_equal(wavefield("check --model model --device cpu"), 0);
     assert_says("bit-equal");

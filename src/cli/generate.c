@@ -12,20 +12,30 @@ typedef struct GenerateValues {
     double temperature, top_p, repetition_penalty;
 } GenerateValues;
 
-/* Notes in *context why the text cannot be printed. */
+typedef struct Output {
+    const char *prompt; /* before the first text; NULL: printed */
+    int error;          /* why the text cannot be printed */
+} Output;
+
+static void print_prompt(Output *output)
+{
+    if (output->prompt) fputs(output->prompt, stdout);
+    output->prompt = NULL;
+}
+
 static int emit(void *context, const char *text, size_t length)
 {
-    int *error = context;
+    Output *output = context;
     errno = 0;
+    print_prompt(output);
     bool printed = fwrite(text, 1, length, stdout) == length && fflush(stdout) == 0;
-    *error = errno;
+    output->error = errno;
     return !printed;
 }
 
 static wf_status generate_with(wf_model *model, const GenerateValues *v)
 {
-    int error = 0;
-    fputs(v->prompt, stdout);
+    Output output = {.prompt = v->prompt};
     wf_status status = wf_generate(
         model, wf_generate_params(.prompt = v->prompt, .max_tokens = v->max_tokens,
                                   .sampler = {.temperature = v->temperature,
@@ -34,10 +44,11 @@ static wf_status generate_with(wf_model *model, const GenerateValues *v)
                                               .repetition_penalty = v->repetition_penalty,
                                               .repetition_window = count_int(v->repetition_window),
                                               .seed = (uint64_t)v->seed},
-                                  .emit = emit, .context = &error));
+                                  .emit = emit, .context = &output));
     if (status == WF_ERROR_INTERRUPTED)
-        return fail(WF_ERROR_IO, "the text cannot be printed: %s", strerror(error));
-    putchar('\n');
+        return fail(WF_ERROR_IO, "the text cannot be printed: %s", strerror(output.error));
+    if (!status) print_prompt(&output);
+    if (!output.prompt) putchar('\n');
     return status;
 }
 
