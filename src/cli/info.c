@@ -156,7 +156,7 @@ static int run(const void *values)
 {
     const InfoValues *v = values;
     if (!v->model == !v->config)
-        return usage_error("info", "one of --model DIR and --config PRESET|FILE is needed");
+        return usage_error("info", "either --model DIR or --config PRESET|FILE is needed");
     return finish("info", info(v));
 }
 

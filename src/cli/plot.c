@@ -238,7 +238,7 @@ static const Option options[] = {
 const Subcommand command_plot = {
     .name = "plot",
     .summary = "draw a training run and its model: curves, waves, energy",
-    .details = "Shows metrics.jsonl, where RUN has one, and the finished model or the newest "
+    .details = "Shows metrics.jsonl, where DIR has one, and the finished model or the newest "
                "checkpoint. Needs gnuplot; docs/plot.md says how to read the page.",
     .options = options,
     .n_options = sizeof options / sizeof *options,

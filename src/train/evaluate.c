@@ -53,6 +53,11 @@ static wf_status summarise(const TallyValues *sum, int64_t bytes, wf_evaluation 
 
 wf_status evaluate_span(Pass *pass, const wf_dataset *data, TokenSpan span, wf_evaluation *result)
 {
+    if (data->count < 2)
+        return fail(WF_ERROR_ARGUMENT,
+                    "nothing to evaluate on: %lld tokens, and 2 are needed, as the first is only "
+                    "read",
+                    (long long)data->count);
     if (span.first >= span.last)
         return fail(WF_ERROR_ARGUMENT,
                     "nothing to evaluate on: %lld tokens, %lld of them for "
