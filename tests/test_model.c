@@ -165,6 +165,17 @@ static void what_is_saved_loads(void **state)
     wf_model_destroy(model);
 }
 
+static void a_tokenizer_given_again_stays(void **state)
+{
+    (void)state;
+    wf_model *model = create(TINY("vocab_size=256"));
+    wf_tokenizer *tokenizer;
+    assert_int_equal(wf_tokenizer_create("byte", NULL, &tokenizer), WF_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(wf_model_set_tokenizer(model, tokenizer), WF_OK);
+    assert_string_equal(wf_tokenizer_type(wf_model_tokenizer(model)), "byte");
+    wf_model_destroy(model);
+}
+
 static bool without_norm(Entry *entry)
 {
     return strcmp(entry->name, "layers.1.norm2.bias") != 0;
@@ -247,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_loads),
+        cmocka_unit_test(a_tokenizer_given_again_stays),
         cmocka_unit_test(mixers_load_as_saved),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(logits_are_causal_and_equal_by_every_evaluator),

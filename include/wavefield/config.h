@@ -36,7 +36,8 @@ WF_API void wf_config_destroy(wf_config *config); /* NULL is allowed */
  * or a value that is not one of the key's. */
 WF_API wf_status wf_config_set(wf_config *config, const char *assignment);
 
-/* One key's value as text into `value`, truncated to `size`. */
+/* One key's value as text into `value`, NUL-terminated, truncated to `size` (a long list of mixers
+ * apart, 64 bytes are enough). WF_ERROR_ARGUMENT for an unknown key. */
 WF_API wf_status wf_config_get(const wf_config *config, const char *key, char *value, size_t size);
 
 /* Whether the keys fit together: heads divide the width, the geometry is strictly causal (unless

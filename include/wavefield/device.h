@@ -4,8 +4,8 @@
  * integrated one, else the first), or "auto" (a discrete GPU, else an integrated one, else the CPU;
  * of a kind CUDA's before Vulkan's before OpenCL's; software GPU drivers, and backends that have
  * not run on a device yet, only when named). The choice depends on the devices present and on
- * nothing else. A device and everything made on it are
- * used from one thread at a time; different devices may be used from different threads. */
+ * nothing else. A device and everything made on it are used from one thread at a time; different
+ * devices may be used from different threads. */
 #ifndef WAVEFIELD_DEVICE_H
 #define WAVEFIELD_DEVICE_H
 
@@ -52,7 +52,8 @@ typedef struct wf_device_info {
 } wf_device_info;
 
 /* Lists the devices present: up to `capacity` of them into `infos` (may be NULL when capacity is
- * 0), their number into *count. Backends without a loader or driver contribute none. */
+ * 0); how many there are, which may be more, into *count. Backends without a loader or driver
+ * contribute none. */
 WF_API wf_status wf_device_list(wf_device_info *infos, int capacity, int *count);
 
 /* Opens a device by name; NULL is "auto". WF_ERROR_DEVICE, listing those present, when there is no

@@ -33,7 +33,7 @@ typedef struct wf_field_params {
  * the parameter that is wrong, or the first pair of tokens of a geometry that leaks;
  * WF_ERROR_UNSUPPORTED for "scan" in one that does (allowed or not, a scan goes token by token). */
 WF_API wf_status wf_field_create(wf_device *device, const wf_field_params *params, wf_field **out);
-WF_API void wf_field_destroy(wf_field *field);
+WF_API void wf_field_destroy(wf_field *field); /* NULL is allowed */
 
 /* Frequency ω [heads] (radians a cell), damping [heads] (α = softplus(damping)), phase φ [heads];
  * copied. WF_ERROR_NUMERIC, and the kernel is as before, if one is not finite. */

@@ -20,16 +20,16 @@ typedef struct wf_decoder wf_decoder;
  * read at every step (after changing them, reset). WF_ERROR_UNSUPPORTED, naming the tokens, for a
  * model whose geometry is not causal: there a token's cells still change after it has been read. */
 WF_API wf_status wf_decoder_create(wf_model *model, int64_t batch, wf_decoder **out);
-WF_API void wf_decoder_destroy(wf_decoder *decoder);
+WF_API void wf_decoder_destroy(wf_decoder *decoder); /* NULL is allowed */
 
 /* Back to position 0. */
 WF_API wf_status wf_decoder_reset(wf_decoder *decoder);
 
 /* Feeds tokens [batch, n] at the current position, in chunks of 512, 64 and 1; n ≥ 1. logits
- * [batch, V] of the last token; when all_logits is not NULL, [batch, n, V] of every token too.
- * Either may be NULL. WF_ERROR_ARGUMENT, with the position and the limit, past max_seq_len, and for
- * a token outside the vocabulary: nothing has been fed then. When the device fails in the middle,
- * the decoder wants a reset. */
+ * [batch, V] of the last token, V the configuration's vocab_size; when all_logits is not NULL,
+ * [batch, n, V] of every token too. Either may be NULL. WF_ERROR_ARGUMENT, with the position and
+ * the limit, past max_seq_len, and for a token outside the vocabulary: nothing has been fed then.
+ * When the device fails in the middle, the decoder wants a reset. */
 WF_API wf_status wf_decoder_feed(wf_decoder *decoder, const int32_t *tokens, int64_t n,
                                  float *logits, float *all_logits);
 
@@ -54,17 +54,19 @@ typedef struct wf_sampler_params {
 } wf_sampler_params;
 #define wf_sampler_params(...) (&(wf_sampler_params){__VA_ARGS__})
 
-/* params may be NULL: always the likeliest. */
+/* Draws from tokens 0 … vocabulary-1, of which it reads the first so many logits: with that of the
+ * tokenizer, rows of a model beyond it, which stand for no text, are never drawn. params may be
+ * NULL: always the likeliest. */
 WF_API wf_status wf_sampler_create(int64_t vocabulary, const wf_sampler_params *params,
                                    wf_sampler **out);
-WF_API void wf_sampler_destroy(wf_sampler *sampler);
+WF_API void wf_sampler_destroy(wf_sampler *sampler); /* NULL is allowed */
 
 /* Tells the sampler of a token it did not draw (the prompt's), for the repetition penalty. Ignored
  * outside the vocabulary. */
 WF_API void wf_sampler_accept(wf_sampler *sampler, int32_t token);
 
-/* Draws from logits [vocabulary]; -infinity is a token never drawn. WF_ERROR_NUMERIC if one is NaN
- * or +infinity, or none is finite. */
+/* Draws from logits [vocabulary], and notes the token as accepted; -infinity is a token never
+ * drawn. WF_ERROR_NUMERIC if one is NaN or +infinity, or none is finite. */
 WF_API wf_status wf_sampler_draw(wf_sampler *sampler, const float *logits, int32_t *token);
 
 /* Prompt to text, with the model's tokenizer: `emit` gets the decoded continuation as it comes (not
@@ -76,7 +78,7 @@ typedef struct wf_generate_params {
     int64_t max_tokens; /* 0: 256; also stops at max_seq_len and at the token that ends a text */
     int ignore_end_of_text; /* non-zero: goes on beyond it */
     wf_sampler_params sampler;
-    int (*emit)(void *context, const char *text, size_t length);
+    int (*emit)(void *context, const char *text, size_t length); /* may be NULL */
     void *context;
 } wf_generate_params;
 #define wf_generate_params(...) (&(wf_generate_params){__VA_ARGS__})

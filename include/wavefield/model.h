@@ -46,7 +46,8 @@ WF_API const char *wf_model_precision(const wf_model *model); /* a constant text
 WF_API const wf_config *wf_model_config(const wf_model *model);
 WF_API const wf_tokenizer *wf_model_tokenizer(const wf_model *model); /* NULL if it has none */
 
-/* Gives the model a tokenizer, which it then owns; its vocabulary must fit the configuration. */
+/* Gives the model a tokenizer, which it then owns, in place of one it has. WF_ERROR_ARGUMENT, and
+ * the tokenizer remains the caller's, if it has more tokens than vocab_size. */
 WF_API wf_status wf_model_set_tokenizer(wf_model *model, wf_tokenizer *tokenizer);
 
 /* Parameters, in file order. dims has room for 4. */
@@ -63,8 +64,9 @@ WF_API wf_status wf_model_parameter(const wf_model *model, int index, wf_paramet
 WF_API wf_status wf_model_read(const wf_model *model, const char *name, float *values);
 WF_API wf_status wf_model_write(wf_model *model, const char *name, const float *values);
 
-/* Logits of whole sequences: tokens [batch, n] → logits [batch, n, V]. `evaluator` is NULL ("auto")
- * or "scan", "fft", "direct". Builds and runs a plan of that size; n ≤ max_seq_len. */
+/* Logits of whole sequences: tokens [batch, n] → logits [batch, n, V], V the configuration's
+ * vocab_size. `evaluator` is NULL ("auto") or "scan", "fft", "direct". Builds and runs a plan of
+ * that size; n ≤ max_seq_len. */
 WF_API wf_status wf_model_logits(wf_model *model, const int32_t *tokens, int64_t batch, int64_t n,
                                  const char *evaluator, float *logits);
 

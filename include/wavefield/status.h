@@ -3,7 +3,11 @@
  * Every call that can fail returns a wf_status. The message of the last failure in the calling
  * thread says what was wrong, where, and what to do; it stays until the next failing call of that
  * thread. It is UTF-8 without control characters but tab and newline, whatever a file it quotes
- * contains. */
+ * contains.
+ *
+ * A call that fails to make an object leaves *out as it was. Texts passed in are copied; what is
+ * borrowed, or owned from then on, is said. A pointer that is not said to be NULL at times must
+ * not be. */
 #ifndef WAVEFIELD_STATUS_H
 #define WAVEFIELD_STATUS_H
 

@@ -86,7 +86,8 @@ typedef struct wf_progress {
 } wf_progress;
 WF_API void wf_trainer_progress(const wf_trainer *trainer, wf_progress *progress);
 
-/* Whether the run is over: all steps are done, or patience is spent. */
+/* Whether the run is over: all steps are done, or patience is spent. A trainer that is told to can
+ * go on, at min_learning_rate. */
 WF_API bool wf_trainer_done(const wf_trainer *trainer);
 
 /* Whether the last step is one to evaluate after (every eval_every-th, and the last), was not
@@ -123,7 +124,8 @@ WF_API wf_status wf_trainer_step(wf_trainer *trainer, wf_step_stats *stats);
 WF_API wf_status wf_trainer_begin_step(wf_trainer *trainer, wf_step_stats *previous);
 WF_API wf_status wf_trainer_finish_step(wf_trainer *trainer, wf_step_stats *stats);
 
-/* Loss and accuracy over the held-out part of the data; every token once. */
+/* Loss and accuracy over the held-out part of the data; every token once. WF_ERROR_ARGUMENT where
+ * nothing is held out. */
 typedef struct wf_evaluation {
     double loss;       /* nats a token */
     double perplexity; /* e^loss */
@@ -144,8 +146,9 @@ WF_API wf_status wf_trainer_save(wf_trainer *trainer, const char *folder, int ke
 WF_API wf_status wf_trainer_save_best(wf_trainer *trainer, const char *folder);
 
 /* Continues from the newest complete checkpoint under `folder` (or from that checkpoint folder
- * itself). The trainer must have been created with the same configuration, data and parameters:
- * what differs is named. */
+ * itself): the model's values become those of the checkpoint. The trainer must have been created
+ * with the same configuration, data and parameters: what differs is named, and the trainer is as it
+ * was. */
 WF_API wf_status wf_trainer_resume(wf_trainer *trainer, const char *folder);
 
 /* The newest complete checkpoint under `folder`, or `folder` itself if it is one, as a path into
@@ -153,7 +156,7 @@ WF_API wf_status wf_trainer_resume(wf_trainer *trainer, const char *folder);
 WF_API wf_status wf_checkpoint_latest(const char *folder, char *path, size_t size);
 
 /* The settings a checkpoint (found as above) was trained with: what wf_trainer_create needs to
- * resume it. */
+ * resume it; the texts are constants. */
 WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *settings);
 
 /* Where the training stood that a checkpoint (found as above) was written in. */

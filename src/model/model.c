@@ -157,7 +157,7 @@ wf_status wf_model_set_tokenizer(wf_model *model, wf_tokenizer *tokenizer)
             "the tokenizer has %lld tokens, the model's vocab_size is %lld: it must be that or "
             "more",
             (long long)needs, (long long)has);
-    wf_tokenizer_destroy(model->tokenizer);
+    if (tokenizer != model->tokenizer) wf_tokenizer_destroy(model->tokenizer);
     model->tokenizer = tokenizer;
     return WF_OK;
 }
