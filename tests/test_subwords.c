@@ -391,12 +391,20 @@ static void what_cannot_be_learned_is_said(void **state)
     wf_tokenizer_destroy(learn("sentencepiece-bpe", 320));
     wf_tokenizer_params params = {.files = files, .n_files = 1, .vocabulary = 100};
     assert_int_equal(wf_tokenizer_create("sentencepiece-bpe", &params, &tokenizer),
-                     WF_ERROR_FORMAT);
-    assert_message("vocabulary of 100");
+                     WF_ERROR_ARGUMENT);
+    assert_message("vocabulary of 100: that is too low: the text's characters and the 256 bytes");
     params.vocabulary = 100000;
     assert_int_equal(wf_tokenizer_create("sentencepiece-unigram", &params, &tokenizer),
+                     WF_ERROR_ARGUMENT);
+    assert_message("vocabulary of 100000: that is too high: the text gives ");
+    FILE *empty = fopen(text_path, "w");
+    assert_non_null(empty);
+    assert_true(fputs("\n\n\n", empty) >= 0);
+    assert_int_equal(fclose(empty), 0);
+    params.vocabulary = 320;
+    assert_int_equal(wf_tokenizer_create("sentencepiece-bpe", &params, &tokenizer),
                      WF_ERROR_FORMAT);
-    assert_message("too high");
+    assert_message("the text has no words to learn from");
     params.vocabulary = -5;
     assert_int_equal(wf_tokenizer_create("sentencepiece-bpe", &params, &tokenizer),
                      WF_ERROR_ARGUMENT);

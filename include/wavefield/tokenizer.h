@@ -39,6 +39,7 @@ typedef struct wf_tokenizer_params {
 
 /* Makes a tokenizer of a type by name: "byte", "char", "sentencepiece-bpe" or
  * "sentencepiece-unigram". The same texts give the same tokenizer. params may be NULL.
+ * WF_ERROR_ARGUMENT for more tokens than the texts give or fewer than they need, saying how many.
  * WF_ERROR_UNSUPPORTED for types this build does not have, saying what it lacks. */
 WF_API wf_status wf_tokenizer_create(const char *type, const wf_tokenizer_params *params,
                                      wf_tokenizer **out);

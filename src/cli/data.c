@@ -69,7 +69,7 @@ static wf_status learn(const TokenizerChoice *choice, const char *type, const ch
         wf_tokenizer_params(.files = files, .n_files = count, .vocabulary = to_learn(choice, type)),
         out);
     free(files);
-    return status;
+    return status == WF_ERROR_ARGUMENT ? fail_within(status, "--tokenizer-size") : status;
 }
 
 static wf_status learn_with_texts(const TokenizerChoice *choice, const char *type,

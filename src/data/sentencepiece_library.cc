@@ -50,6 +50,28 @@ wf_status check(const sentencepiece::util::Status &status)
     return fail(WF_ERROR_FORMAT, "SentencePiece: %s", status.error_message());
 }
 
+/* Why nothing was learnt, in our words, as SentencePiece's name places in its source and options
+ * that are not ours; what it says otherwise is passed on. */
+wf_status check_training(const sentencepiece::util::Status &status)
+{
+    if (status.ok()) return WF_OK;
+    const std::string message = status.error_message();
+    const std::string most = "set it to a value <= ", least = "smaller than required_chars. ";
+    size_t at = message.find(most);
+    if (at != std::string::npos)
+        return fail(WF_ERROR_ARGUMENT, "that is too high: the text gives %ld tokens at most",
+                    strtol(message.c_str() + at + most.size(), nullptr, 10));
+    at = message.find(least);
+    size_t needed = at == std::string::npos ? at : message.find(" vs ", at);
+    if (needed != std::string::npos)
+        return fail(WF_ERROR_ARGUMENT,
+                    "that is too low: the text's characters and the 256 bytes take %ld tokens",
+                    strtol(message.c_str() + needed + 4, nullptr, 10));
+    if (message.find("!sentences_.empty()") != std::string::npos)
+        return fail(WF_ERROR_FORMAT, "the text has no words to learn from");
+    return check(status);
+}
+
 class Sentences : public sentencepiece::SentenceIterator
 {
   public:
@@ -129,8 +151,8 @@ wf_status sp_library_train(const SpOption *options, int n_options, const SpTexts
         for (int i = 0; i < n_options; i++) arguments[options[i].name] = options[i].value;
         Sentences sentences(texts);
         std::string model;
-        wf_status status =
-            check(sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model));
+        wf_status status = check_training(
+            sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model));
         if (status) return status;
         *bytes = static_cast<char *>(malloc(model.size() + 1));
         if (!*bytes) throw std::bad_alloc();
