@@ -11,6 +11,12 @@ static void devices_are_listed(void **state)
     assert_int_equal(wavefield("devices"), 0);
     assert_says("cpu");
     assert_says("auto is ");
+    for (int i = 0; i < 3; i++) { /* each is there, or is said not to be */
+        static const char *const there[] = {"vulkan:0 ", "opencl:0 ", "cuda:0 "};
+        static const char *const absent[] = {
+            "vulkan     absent: ", "opencl     absent: ", "cuda       absent: "};
+        assert_true(!strstr(output, there[i]) != !strstr(output, absent[i]));
+    }
     assert_int_equal(wavefield("devices --names"), 0);
     assert_memory_equal(output, "auto\n", 5);
     assert_says("\ncpu\n");

@@ -82,17 +82,13 @@ static wf_status out_of_memory(void)
 /* A backend that has no device here is named, with the reason. */
 static wf_status note_absent(CheckCommand *command)
 {
-    static const char *const names[] = {"vulkan", "opencl", "cuda"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const Backend *backend = backend_find(names[i]);
-        int count = 0;
-        fail(WF_OK, "%s", ""); /* so that what is found there next is the backend's own reason */
-        if (backend && !backend->list(NULL, 0, &count) && count > 0) continue;
-        const char *why = backend ? wf_error_message() : "not in this build";
-        CheckedDevice *line = record_device(&command->record, names[i]);
+    for (int i = 0; gpu_backends[i]; i++) {
+        const char *why = backend_absence(gpu_backends[i]);
+        if (!why) continue;
+        CheckedDevice *line = record_device(&command->record, gpu_backends[i]);
         if (!line) return out_of_memory();
         line->absent = true;
-        record_problem(&command->record, *why ? why : "no device");
+        record_problem(&command->record, why);
     }
     return WF_OK;
 }

@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include "backends/backend.h"
 #include "base/files.h"
 #include "wavefield/train.h"
 
@@ -14,6 +15,18 @@ int finish(const char *command, wf_status status)
     if (!status) return EXIT_SUCCESS;
     fprintf(stderr, "wavefield %s: %s\n", command, wf_error_message());
     return EXIT_FAILURE;
+}
+
+const char *const gpu_backends[] = {"vulkan", "opencl", "cuda", NULL};
+
+const char *backend_absence(const char *name)
+{
+    const Backend *backend = backend_find(name);
+    int count = 0;
+    if (!backend) return "not in this build";
+    fail(WF_OK, "%s", ""); /* so that what is found there next is the backend's own reason */
+    if (!backend->list(NULL, 0, &count) && count > 0) return NULL;
+    return *wf_error_message() ? wf_error_message() : "no device";
 }
 
 wf_status device_open(const char *command, const char *name, wf_device **out)

@@ -48,6 +48,12 @@ int finish(const char *command, wf_status status);
 /* wf_device_open(); prints a warning where the device's tuning cannot be used. */
 wf_status device_open(const char *command, const char *name, wf_device **out);
 
+/* The backends for GPUs by name, NULL-terminated, those that are not in this build among them. */
+extern const char *const gpu_backends[];
+
+/* Why a backend has no device here; NULL: it has one. Until the thread's next failure. */
+const char *backend_absence(const char *name);
+
 /* A preset or file, with its changes. */
 wf_status config_open(const char *preset_or_file, const TextList *set, wf_config **out);
 

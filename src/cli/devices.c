@@ -42,7 +42,7 @@ static wf_status find_devices(Devices *found)
     return WF_OK;
 }
 
-/* "subgroups of 32, half storage and arithmetic, bfloat16, matrix units". */
+/* "subgroups of 32, half storage and arithmetic, bfloat16 arithmetic, matrix units". */
 static void print_computing(const wf_device_info *info)
 {
     const char *halves = info->half_storage && info->half_arithmetic ? "half storage and arithmetic"
@@ -51,7 +51,7 @@ static void print_computing(const wf_device_info *info)
                                                                      : "no half";
     printf("%37s", "");
     if (info->subgroup_size > 0) printf("subgroups of %d, ", info->subgroup_size);
-    printf("%s, %sbfloat16, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
+    printf("%s, %sbfloat16 arithmetic, %smatrix units\n", halves, info->bfloat16 ? "" : "no ",
            info->matrix_units ? "" : "no ");
     if (info->products[0]) printf("%37sproducts by %s\n", "", info->products);
     if (info->matrices[0]) printf("%37smatrix units: %s\n", "", info->matrices);
@@ -99,6 +99,10 @@ static wf_status list_devices(const char *json)
     Devices found;
     TRY(find_devices(&found));
     for (int i = 0; i < found.count; i++) print_device(&found.infos[i]);
+    for (int i = 0; gpu_backends[i]; i++) {
+        const char *why = backend_absence(gpu_backends[i]);
+        if (why) printf("%-10s absent: %s\n", gpu_backends[i], why);
+    }
     wf_device_info chosen;
     TRY(describe_auto(&chosen));
     printf("\nauto is %s: %s\n", chosen.id, chosen.reason);
@@ -130,11 +134,10 @@ static const Option options[] = {
 const Subcommand command_devices = {
     .name = "devices",
     .summary = "list the devices present",
-    .details =
-        "Each with its kind, memory, name and driver; of GPUs what they compute with beside "
-        "floats, "
-        "as the driver says. auto takes a discrete GPU, else an integrated one, else the CPU; GPU "
-        "drivers that compute on the CPU are software, and used only when named.",
+    .details = "Each with its kind, memory, name and driver; of GPUs what they compute with beside "
+               "floats, as the driver says; a backend without a device is absent, and why. auto "
+               "takes a discrete GPU, else an integrated one, else the CPU; GPU "
+               "drivers that compute on the CPU are software, and used only when named.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "What can be given to --device here:\n"
