@@ -73,6 +73,12 @@ static void recomputation_can_be_switched_on_and_off(void **state)
     }
     assert_int_equal(wavefield(TRAIN "--out none --recompute --no-recompute"), 2);
     assert_says("exclude each other");
+    static const char *const rates[] = {"learning-rate", "qk-rate", "kernel-rate"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wavefield(TRAIN "--out zero --%s 0", rates[i]), 2);
+        assert_says(rates[i]);
+        assert_says("expects a number above 0, found 0");
+    }
 }
 
 /* One that was converted, say, has no checkpoint beside it. */

@@ -441,6 +441,15 @@ static void name_last_checkpoint(const TrainValues *v)
         fprintf(stderr, "wavefield train: the last good checkpoint is %s\n", newest);
 }
 
+/* The library takes a rate of 0 for its default, which nobody means who says 0. */
+static const char *rate_of_zero(const TrainValues *v)
+{
+    return v->learning_rate == 0 ? "learning-rate"
+           : v->qk_rate == 0     ? "qk-rate"
+           : v->kernel_rate == 0 ? "kernel-rate"
+                                 : NULL;
+}
+
 static int run(const void *values)
 {
     const TrainValues *v = values;
@@ -453,6 +462,8 @@ static int run(const void *values)
                                     "leave --set and --tokenizer out");
     if (v->recompute && v->no_recompute)
         return usage_error("train", "--recompute and --no-recompute exclude each other");
+    const char *rate = rate_of_zero(v);
+    if (rate) return usage_error("train", "--%s expects a number above 0, found 0", rate);
     TrainRun train = {.values = v, .lock = -1};
     handle_signals();
     int exit_status = finish("train", train_model(&train));
