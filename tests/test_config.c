@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "model/config.h"
 
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -233,6 +234,26 @@ static void a_byte_order_mark_is_passed_over(void **state)
     assert_int_equal(load("\xEF\xBB\xBF", &config), WF_ERROR_FORMAT);
 }
 
+/* A program in a locale that writes 0,25. */
+static void numbers_have_a_point_in_every_locale(void **state)
+{
+    (void)state;
+    wf_config *config;
+    char before[64], text[64];
+    snprintf(before, sizeof before, "%s", setlocale(LC_NUMERIC, NULL));
+    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8") && !setlocale(LC_NUMERIC, "fr_FR.UTF-8")) skip();
+    assert_int_equal(wf_config_create("demo", &config), WF_OK);
+    assert_int_equal(wf_config_set(config, "dropout=0.25"), WF_OK);
+    assert_int_equal(wf_config_get(config, "dropout", text, sizeof text), WF_OK);
+    assert_int_equal(wf_config_set(config, "dropout=1e-7"), WF_OK);
+    assert_key(config, "dropout", "1e-07");
+    assert_int_equal(wf_config_set(config, "dropout=0"), WF_OK);
+    assert_key(config, "dropout", "0");
+    setlocale(LC_NUMERIC, before);
+    wf_config_destroy(config);
+    assert_string_equal(text, "0.25");
+}
+
 static void wrong_files_are_named(void **state)
 {
     (void)state;
@@ -405,6 +426,7 @@ int main(void)
         cmocka_unit_test(overrides),
         cmocka_unit_test(absent_keys_have_defaults),
         cmocka_unit_test(a_byte_order_mark_is_passed_over),
+        cmocka_unit_test(numbers_have_a_point_in_every_locale),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(keys_must_fit_together),
         cmocka_unit_test(mixers_are_saved_and_load),

@@ -350,6 +350,16 @@ static int digits_of(double value)
     return digits;
 }
 
+/* With a point, whatever the locale of the program writes in its place. */
+static void real_text(double real, char *value, size_t size)
+{
+    static const char digit[] = "0123456789";
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits_of(real), real);
+    size_t whole = strspn(text, "+-e0123456789"), rest = whole + strcspn(text + whole, digit);
+    snprintf(value, size, "%.*s%s%s", (int)whole, text, text[whole] ? "." : "", text + rest);
+}
+
 char *config_print(const Config *config)
 {
     json_t *root = json_object();
@@ -572,11 +582,7 @@ wf_status wf_config_get(const wf_config *config, const char *name, char *value, 
     const void *field = (const char *)config + key->offset;
     switch (key->kind) {
     case KEY_INTEGER: snprintf(value, size, "%lld", (long long)*(const int64_t *)field); break;
-    case KEY_REAL: {
-        double real = *(const double *)field;
-        snprintf(value, size, "%.*g", digits_of(real), real);
-        break;
-    }
+    case KEY_REAL: real_text(*(const double *)field, value, size); break;
     case KEY_SWITCH: snprintf(value, size, "%s", *(const bool *)field ? "true" : "false"); break;
     case KEY_CHOICE: snprintf(value, size, "%s", key->choices[*(const int *)field]); break;
     case KEY_TEXT: snprintf(value, size, "%s", (const char *)field); break;
