@@ -137,7 +137,8 @@ WF_API wf_status wf_trainer_evaluate(wf_trainer *trainer, wf_evaluation *result)
 
 /* Writes a checkpoint folder step-NNNNNNNN under `folder`: the model folder plus optimizer state,
  * data cursor and step, complete or not at all, then drops all but the newest `keep` (0: keep all).
- * Killing the process at any instant leaves the previous checkpoint loadable. */
+ * Killing the process at any instant leaves the previous checkpoint loadable. One trainer saves
+ * into a folder at a time: that another process does not is for the caller to see to. */
 WF_API wf_status wf_trainer_save(wf_trainer *trainer, const char *folder, int keep);
 
 /* Writes the same as the folder `best` under `folder`, in place of the one there is. For a trainer
