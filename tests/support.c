@@ -10,6 +10,8 @@ typedef struct Piece {
     max_align_t data[];
 } Piece;
 
+enum { SKIPPED = 77 };
+
 static Piece *pieces;
 static Device *devices[2];
 
@@ -57,6 +59,26 @@ void test_close_devices(void)
         if (devices[i]) devices[i]->backend->close(devices[i]);
         devices[i] = NULL;
     }
+}
+
+int test_open(const char *name, Device **out)
+{
+    const Backend *backend = backend_find(name);
+    int count = 0;
+    if (!backend) {
+        print_message("skipped: this build has no backend %s\n", name);
+        return SKIPPED;
+    }
+    if (backend->list(NULL, 0, &count) || count == 0) {
+        print_message("skipped: %s\n", wf_error_message());
+        return SKIPPED;
+    }
+    if (backend->open(0, out)) {
+        print_error("%s\n", wf_error_message());
+        return 1;
+    }
+    print_message("%s (%s)\n", (*out)->info.name, (*out)->info.driver);
+    return 0;
 }
 
 double *test_normal(uint64_t seed, int64_t n, double deviation)

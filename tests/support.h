@@ -22,6 +22,10 @@ int test_release(void **state);
 Device *test_device(bool as_double);
 void test_close_devices(void);
 
+/* Device 0 of a backend, or why not: the exit code of a program that cannot go on, 77 (a skip)
+ * where this build or machine has none. */
+int test_open(const char *backend, Device **out);
+
 /* Makes `device` the one in float from here on; test_close_devices() closes it. */
 void test_use_device(Device *device);
 
@@ -68,6 +72,11 @@ typedef struct OneOp {
     uint32_t accumulate;
     bool in_place; /* output 0 stands on input 0 */
 } OneOp;
+
+static inline Operand operand_real(Shape shape, double *value)
+{
+    return (Operand){.dtype = DTYPE_REAL, .shape = shape, .value = value};
+}
 
 static inline int64_t operand_elements(const Operand *operand)
 {

@@ -8,8 +8,6 @@
 
 #include "tests/train_fixture.h"
 
-enum { SKIPPED = 77 };
-
 static Device *gpu;
 static GpuLibrary *library; /* of the device, which is used without it but where a test says so */
 
@@ -310,26 +308,13 @@ static void a_group_has_its_products_workspace(void **state)
 
 /* ---- the program ---- */
 
-static int open_gpu(const char *name)
-{
-    const Backend *backend = backend_find(name);
-    int count = 0;
-    if (!backend || backend->list(NULL, 0, &count) || count == 0) {
-        print_message("skipped: no %s here\n", name);
-        return SKIPPED;
-    }
-    if (backend->open(0, &gpu) == WF_OK) return 0;
-    print_error("%s\n", wf_error_message());
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 2) {
         print_error("usage: %s vulkan|opencl\n", argv[0]);
         return 2;
     }
-    int closed = open_gpu(argv[1]);
+    int closed = test_open(argv[1], &gpu);
     if (closed) return closed;
     library = limits()->library;
     limits()->library = NULL;

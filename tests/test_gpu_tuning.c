@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SKIPPED = 77 };
-
 static const Backend *backend;
 static Device *gpu;
 
@@ -58,19 +56,14 @@ static void every_tile_is_right(void **state)
     }
 }
 
-static Operand real(Shape shape, double *value)
-{
-    return (Operand){.dtype = DTYPE_REAL, .shape = shape, .value = value};
-}
-
 /* A large product's result, by this choice. */
 static double *multiply(Device *device, const ProductParams *p, ProductChoice forced)
 {
     OneOp op = {.op = OP_PRODUCT, .n_in = 3, .n_out = 1, .params = {.product = *p}};
-    op.in[0] = real(SHAPE(p->rows * p->inner), test_normal(1, p->rows * p->inner, 1));
-    op.in[1] = real(SHAPE(p->cols * p->inner), test_normal(2, p->cols * p->inner, 1));
+    op.in[0] = operand_real(SHAPE(p->rows * p->inner), test_normal(1, p->rows * p->inner, 1));
+    op.in[1] = operand_real(SHAPE(p->cols * p->inner), test_normal(2, p->cols * p->inner, 1));
     op.in[2] = (Operand){.absent = true};
-    op.out[0] = real(SHAPE(p->rows, p->cols), NULL);
+    op.out[0] = operand_real(SHAPE(p->rows, p->cols), NULL);
     tuning_of(device)->forced = forced;
     double *result = test_run(device, &op).out[0];
     tuning_of(device)->forced = (ProductChoice){0};
@@ -435,19 +428,6 @@ static void the_fastest_is_chosen(void **state)
     expect_fastest(DTYPE_BF16);
 }
 
-static int open_gpu(const char *name)
-{
-    int count = 0;
-    backend = backend_find(name);
-    if (!backend || backend->list(NULL, 0, &count) || count == 0) {
-        print_message("skipped: no device of %s here\n", name);
-        return SKIPPED;
-    }
-    if (!backend->open(0, &gpu)) return 0;
-    print_error("%s\n", wf_error_message());
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -455,8 +435,9 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("WAVEFIELD_CACHE", "off", 1);
-    int closed = open_gpu(argv[1]);
+    int closed = test_open(argv[1], &gpu);
     if (closed) return closed;
+    backend = gpu->backend;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_tile_is_right, test_release),
         cmocka_unit_test_teardown(tiles_round_alike, test_release),

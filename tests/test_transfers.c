@@ -155,22 +155,9 @@ static void readbacks_are_checked(void **state)
     device->backend->buffer_destroy(buffer);
 }
 
-static int open_device(const char *name)
-{
-    const Backend *backend = backend_find(name);
-    int count = 0;
-    if (!backend || backend->list(NULL, 0, &count) || count == 0) {
-        print_message("skipped: %s\n", backend ? wf_error_message() : "no such backend");
-        return 77;
-    }
-    if (!backend->open(0, &device)) return 0;
-    print_error("%s\n", wf_error_message());
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
-    int closed = open_device(argc > 1 ? argv[1] : "cpu");
+    int closed = test_open(argc > 1 ? argv[1] : "cpu", &device);
     if (closed) return closed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(all_keep_their_order, test_release),

@@ -97,25 +97,22 @@ static FieldParams field_params(void)
                          .evaluator = FIELD_FFT};
 }
 
-static Operand real(Shape shape, double *value)
-{
-    return (Operand){.dtype = DTYPE_REAL, .shape = shape, .value = value};
-}
-
 static OneOp field_backward(void)
 {
     Shape shape = SHAPE(1, TOKENS, HEADS, WIDTH);
     double *cell = test_memory(TOKENS * sizeof *cell);
     for (int i = 0; i < TOKENS; i++) cell[i] = i;
     OneOp op = {.op = OP_FIELD_BACKWARD, .params.field = field_params(), .n_in = 8, .n_out = 4};
-    op.in[0] = real(shape, test_normal(1, ELEMENTS, 1));
-    op.in[1] = real(shape, test_normal(2, ELEMENTS, 1));
-    for (int k = 2; k < 5; k++) op.in[k] = real(SHAPE(HEADS), test_normal((uint64_t)k, HEADS, 1));
+    op.in[0] = operand_real(shape, test_normal(1, ELEMENTS, 1));
+    op.in[1] = operand_real(shape, test_normal(2, ELEMENTS, 1));
+    for (int k = 2; k < 5; k++)
+        op.in[k] = operand_real(SHAPE(HEADS), test_normal((uint64_t)k, HEADS, 1));
     op.in[5] = (Operand){.dtype = DTYPE_I32, .shape = SHAPE(TOKENS), .value = cell};
-    op.in[6] = real(SHAPE(TOKENS), test_memory(TOKENS * sizeof(double)));
-    op.in[7] = real(SHAPE(1, HEADS, CHUNKS, 2, WIDTH), NULL);
-    op.out[0] = real(shape, NULL);
-    for (int k = 1; k < 4; k++) op.out[k] = real(SHAPE(HEADS), test_memory(HEADS * sizeof(double)));
+    op.in[6] = operand_real(SHAPE(TOKENS), test_memory(TOKENS * sizeof(double)));
+    op.in[7] = operand_real(SHAPE(1, HEADS, CHUNKS, 2, WIDTH), NULL);
+    op.out[0] = operand_real(shape, NULL);
+    for (int k = 1; k < 4; k++)
+        op.out[k] = operand_real(SHAPE(HEADS), test_memory(HEADS * sizeof(double)));
     return op;
 }
 

@@ -24,7 +24,7 @@ if(TARGET wf_vulkan)
   find_file(validation VkLayer_khronos_validation.json
     PATHS /usr/share/vulkan /etc/vulkan PATH_SUFFIXES explicit_layer.d NO_CACHE)
 
-  foreach(test ops training)
+  foreach(test ops field plans training)
     wf_vulkan_test(gpu_${test}_lavapipe "${lavapipe}" mesa-vulkan-drivers
                    test_gpu_${test} vulkan)
     wf_vulkan_test(gpu_${test}_swiftshader "${swiftshader}" chromium test_gpu_${test} vulkan)
@@ -36,19 +36,21 @@ if(TARGET wf_vulkan)
   wf_vulkan_test(gpu_tuning_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_tuning vulkan)
   wf_vulkan_test(gpu_fuse_lavapipe "${lavapipe}" mesa-vulkan-drivers test_gpu_fuse vulkan)
   if(lavapipe AND validation)
-    wf_vulkan_test(gpu_ops_validation "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
-    wf_vulkan_test(gpu_training_validation "${lavapipe}" mesa-vulkan-drivers
-                   test_gpu_training vulkan)
+    foreach(test ops field plans training)
+      wf_vulkan_test(gpu_${test}_validation "${lavapipe}" mesa-vulkan-drivers
+                     test_gpu_${test} vulkan)
+    endforeach()
     wf_vulkan_test(vulkan_validation "${lavapipe}" mesa-vulkan-drivers test_vulkan)
-    foreach(test gpu_ops_validation gpu_training_validation vulkan_validation)
-      set_property(TEST ${test} APPEND PROPERTY
+    foreach(test gpu_ops gpu_field gpu_plans gpu_training vulkan)
+      set_property(TEST ${test}_validation APPEND PROPERTY
         ENVIRONMENT VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation)
-      set_property(TEST ${test} PROPERTY
+      set_property(TEST ${test}_validation PROPERTY
         FAIL_REGULAR_EXPRESSION "Validation (Error|Warning|Performance)" "VUID-" "UNASSIGNED-")
     endforeach()
   else()
-    wf_vulkan_test(gpu_ops_validation "" vulkan-validationlayers)
-    wf_vulkan_test(gpu_training_validation "" vulkan-validationlayers)
+    foreach(test ops field plans training)
+      wf_vulkan_test(gpu_${test}_validation "" vulkan-validationlayers)
+    endforeach()
   endif()
 
   wf_test_program(test_vulkan)
@@ -69,10 +71,12 @@ if(TARGET wf_vulkan)
   target_include_directories(test_vulkan_matrix SYSTEM PRIVATE ${VULKAN_INCLUDE_DIR})
   wf_vulkan_test(vulkan_matrix_lavapipe "${lavapipe}" mesa-vulkan-drivers test_vulkan_matrix)
   # As where the host does not see the device's memory.
-  wf_vulkan_test(gpu_ops_staged "${lavapipe}" mesa-vulkan-drivers test_gpu_ops vulkan)
+  foreach(test ops field plans)
+    wf_vulkan_test(gpu_${test}_staged "${lavapipe}" mesa-vulkan-drivers test_gpu_${test} vulkan)
+  endforeach()
   wf_vulkan_test(transfers_staged "${lavapipe}" mesa-vulkan-drivers test_transfers vulkan)
   wf_vulkan_test(steps_staged "${lavapipe}" mesa-vulkan-drivers test_steps vulkan)
-  foreach(test gpu_ops_staged vulkan_faults_staged transfers_staged steps_staged)
+  foreach(test gpu_ops_staged gpu_field_staged gpu_plans_staged vulkan_faults_staged transfers_staged steps_staged)
     set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT WAVEFIELD_VULKAN_STAGED=1)
   endforeach()
   wf_vulkan_test(vulkan_without_driver /nonexistent.json none test_vulkan absent)
