@@ -20,6 +20,7 @@ typedef struct DeviceInfo {
     char driver[128]; /* name and version */
     DeviceKind kind;
     int64_t memory; /* bytes */
+    int threads;    /* of a CPU; they have no say in the bits */
     /* Of a GPU, as its driver has it; 0 and false where it does not say. */
     int subgroup;         /* threads that run in step: a warp, a wave */
     bool half_storage;    /* 16-bit floats in buffers */

@@ -80,6 +80,7 @@ static void publish(const DeviceInfo *from, wf_device_info *to)
     snprintf(to->driver, sizeof to->driver, "%s", from->driver);
     to->kind = public_kind(from->kind);
     to->memory = from->memory;
+    to->threads = from->threads;
     to->subgroup_size = from->subgroup;
     to->half_storage = from->half_storage;
     to->half_arithmetic = from->half_arithmetic;

@@ -528,6 +528,11 @@ static void bad_tuning(void)
     replace_text(AT_1("state.json"), "\"tuning\": \"0", "\"tuning\": \"x");
 }
 
+static void bad_products(void)
+{
+    replace_text(AT_1("state.json"), "\"products\": \"\"", "\"products\": 5");
+}
+
 static void remove_optimizer(void)
 {
     assert_int_equal(unlink(AT_1("optimizer.safetensors")), 0);
@@ -540,6 +545,7 @@ static void names_what_does_not_fit(void **state)
     refuse(same, cut_parameters, WF_ERROR_FORMAT, "model.safetensors: ");
     refuse(same, cut_moments, WF_ERROR_FORMAT, "optimizer.safetensors: ");
     refuse(same, bad_tuning, WF_ERROR_FORMAT, "state.json: tuning: expected 16 hexadecimal digits");
+    refuse(same, bad_products, WF_ERROR_FORMAT, "state.json: products: expected a text, found 5");
     refuse(same, cut_state, WF_ERROR_FORMAT, "state.json: line ");
     refuse(same, leave_out_parameter, WF_ERROR_FORMAT,
            "model.safetensors: tensor layers.1.ffn.3.bias [12] is missing");
@@ -586,9 +592,9 @@ static void names_other_settings(void **state)
 static void what_earlier_versions_did_not_write_has_its_value(void **state)
 {
     (void)state;
-    static const char *const later[] = {"evaluated", "since",    "loss_scale", "scale",
-                                        "good",      "tuning",   "recompute",  "eval_every",
-                                        "patience",  "precision"};
+    static const char *const later[] = {
+        "evaluated", "since",    "loss_scale", "scale",      "good",     "tuning",   "device",
+        "driver",    "products", "recompute",  "eval_every", "patience", "precision"};
     Fixture f = open_fixture(), resumed = open_fixture();
     steps(&f, 2);
     must(wf_trainer_save(f.trainer, folder, 1));
@@ -606,6 +612,93 @@ static void what_earlier_versions_did_not_write_has_its_value(void **state)
     assert_string_equal(settings.precision, "f32");
     fixture_close(&f);
     fixture_close(&resumed);
+}
+
+/* ---- what computed it ---- */
+
+static void expect_change(const char *expected)
+{
+    char text[1024];
+    must(wf_checkpoint_compare(folder, cpu(), text, sizeof text));
+    assert_string_equal(text, expected);
+}
+
+static void save_by(const DeviceInfo *info)
+{
+    cpu()->info = *info;
+    Fixture f = open_fixture();
+    must(wf_trainer_save(f.trainer, folder, 1));
+    fixture_close(&f);
+}
+
+/* As on a device whose library, driver and tuning come and go. */
+static void what_computed_it_is_noted(void **state)
+{
+    (void)state;
+    DeviceInfo honest = cpu()->info, *info = &cpu()->info;
+    DeviceInfo by = {.name = "A", .driver = "D 1", .products = "cuBLASLt 13.0.0", .tuning = 0xabc};
+    save_by(&by);
+    expect_change("");
+    info->threads++;
+    info->memory++;
+    expect_change("");
+    strcpy(info->products, "cuBLASLt 13.1.0");
+    expect_change("the library of products was cuBLASLt 13.0.0 and is cuBLASLt 13.1.0");
+    strcpy(info->products, "own kernels: WAVEFIELD_PRODUCTS is own");
+    strcpy(info->driver, "D 2");
+    info->tuning = 0;
+    expect_change("the driver was D 1 and is D 2; the library of products was cuBLASLt 13.0.0 and "
+                  "is own kernels: WAVEFIELD_PRODUCTS is own; the tuning of products was "
+                  "0000000000000abc and is none");
+    strcpy(info->name, "B");
+    expect_change("the device was A and is B");
+    cpu()->info = honest;
+}
+
+static void our_kernels_are_ours_for_any_reason(void **state)
+{
+    (void)state;
+    DeviceInfo honest = cpu()->info, *info = &cpu()->info;
+    DeviceInfo by = {.name = "A", .driver = "D", .products = "own kernels: no libclblast here"};
+    save_by(&by);
+    strcpy(info->products, "own kernels: WAVEFIELD_PRODUCTS is own");
+    expect_change("");
+    strcpy(info->products, "own kernels, and CLBlast where tuned so");
+    expect_change("the library of products was own kernels: no libclblast here and is own kernels, "
+                  "and CLBlast where tuned so");
+    cpu()->info = honest;
+}
+
+/* A driver may call itself anything: a checkpoint is whole and compares with itself all the same,
+ * and no byte of it, or of a file, reaches a terminal. */
+static void names_may_hold_anything(void **state)
+{
+    (void)state;
+    DeviceInfo honest = cpu()->info;
+    DeviceInfo by = {.name = "\xc3\xa9\x80\"\n", .driver = "\033[1m"};
+    save_by(&by);
+    expect_change("");
+    replace_text(IN_FOLDER("step-00000000/state.json"), "\"?[1m\"", "\"\\u001b[2m\"");
+    expect_change("the driver was ?[2m and is ?[1m");
+    cpu()->info = honest;
+}
+
+/* An earlier version noted the tuning alone. */
+static void what_was_not_noted_is_not_compared(void **state)
+{
+    (void)state;
+    DeviceInfo honest = cpu()->info;
+    DeviceInfo by = {.name = "A", .driver = "D", .products = "cuBLASLt 13.0.0"};
+    save_by(&by);
+    const char *path = IN_FOLDER("step-00000000/state.json");
+    replace_text(path, "\"device\"", "\"xdevice\"");
+    replace_text(path, "\"driver\"", "\"xdriver\"");
+    replace_text(path, "\"products\"", "\"xproducts\"");
+    cpu()->info.products[0] = '\0';
+    expect_change("");
+    cpu()->info.tuning = 1;
+    expect_change("the tuning of products was none and is 0000000000000001");
+    cpu()->info = honest;
 }
 
 /* In f16 a scale of 1 would be no beginning. */
@@ -663,6 +756,10 @@ int main(void)
         WITH_FOLDER(what_earlier_versions_did_not_write_has_its_value),
         WITH_FOLDER(a_missing_loss_scale_is_the_first),
         WITH_FOLDER(settings_survive),
+        WITH_FOLDER(what_computed_it_is_noted),
+        WITH_FOLDER(our_kernels_are_ours_for_any_reason),
+        WITH_FOLDER(names_may_hold_anything),
+        WITH_FOLDER(what_was_not_noted_is_not_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,16 +98,14 @@ static int64_t find_memory(void)
 
 static DeviceInfo describe(const Variant *variant)
 {
-    DeviceInfo info = {.kind = DEVICE_CPU, .memory = find_memory()};
-    int threads = 1;
+    DeviceInfo info = {.kind = DEVICE_CPU, .memory = find_memory(), .threads = 1};
 #ifdef _OPENMP
-    threads = omp_get_max_threads();
+    info.threads = omp_get_max_threads();
 #endif
     find_name(info.name, sizeof info.name);
     char blas[64];
-    snprintf(info.driver, sizeof info.driver, "wavefield %s, %s, %d thread%s, %s",
-             WAVEFIELD_VERSION, variant->name, threads, threads == 1 ? "" : "s",
-             blas_describe(blas, sizeof blas));
+    snprintf(info.driver, sizeof info.driver, "wavefield %s, %s, %s", WAVEFIELD_VERSION,
+             variant->name, blas_describe(blas, sizeof blas));
     return info;
 }
 

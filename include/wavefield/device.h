@@ -33,6 +33,7 @@ typedef struct wf_device_info {
     char driver[128]; /* its driver and version */
     wf_device_kind kind;
     int64_t memory;   /* bytes; 0: unknown */
+    int threads;      /* that a CPU computes with, which changes no bit; 0: not a CPU */
     char reason[512]; /* why "auto" chose it, and what it passed over; "" when listed or named */
     /* Of a GPU, as its driver has it; 0 and false where it does not say. */
     int subgroup_size;    /* threads that run in step: a warp, a wave */

@@ -163,9 +163,12 @@ WF_API wf_status wf_checkpoint_settings(const char *folder, wf_trainer_params *s
 /* Where the training stood that a checkpoint (found as above) was written in. */
 WF_API wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress);
 
-/* The tuning (see wf_device_info) of the device that wrote a checkpoint (found as above). A run
- * resumed under another one goes on with results that differ in rounding. */
-WF_API wf_status wf_checkpoint_tuning(const char *folder, uint64_t *tuning);
+/* What about `device` is not as it was where a checkpoint (found as above) was written, so that a
+ * run resumed on it may go on with results that differ in rounding: the device, its driver, the
+ * library of products or the tuning (see wf_device_info), as words for a message, cut to `size`
+ * bytes; "": nothing. What an earlier version did not note is not compared. */
+WF_API wf_status wf_checkpoint_compare(const char *folder, const wf_device *device, char *text,
+                                       size_t size);
 
 /* Loss with a loaded model over the held-out part of `data`, or over all of it where nothing is
  * held out (its first token then only serves as context). Windows of `length` tokens (0:

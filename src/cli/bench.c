@@ -159,10 +159,10 @@ static wf_status write_json(const char *path, const BenchCommand *command, const
     time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc)) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:s, s:b, s:O, s:O}", "device", command->info.id, "name",
-                  command->info.name, "driver", command->info.driver, "date", date, "quick",
-                  command->quick, "figures", command->figures, "rates", command->rates);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:O, s:O}", "device", command->info.id,
+                             "name", command->info.name, "driver", command->info.driver, "threads",
+                             command->info.threads, "date", date, "quick", command->quick,
+                             "figures", command->figures, "rates", command->rates);
     if (*problem) json_object_set_new(root, "problem", json_string(problem));
     return json_write(path, root);
 }
@@ -176,8 +176,9 @@ static wf_status bench_on(wf_device *device, BenchCommand *command)
     wf_device_describe(device, info);
     bool cpu = info->kind == WF_DEVICE_CPU;
     command->quick = v->quick || cpu || info->kind == WF_DEVICE_SOFTWARE;
-    printf("%s: %s (%s); medians%s\n\n", info->id, info->name, info->driver,
-           command->quick ? "; small sizes" : "");
+    printf("%s: %s (%s)", info->id, info->name, info->driver);
+    if (info->threads) printf(", %d thread%s", info->threads, info->threads == 1 ? "" : "s");
+    printf("; medians%s\n\n", command->quick ? "; small sizes" : "");
     fflush(stdout);
     if (v->figure ? !is_rate(v->figure) : cpu && !v->quick) TRY(measure_ratios_on(device, command));
     if (!v->figure || is_rate(v->figure)) TRY(measure_rates_on(device, command));

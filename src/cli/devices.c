@@ -70,18 +70,21 @@ static void print_device(const wf_device_info *info)
 {
     printf("%-10s %-15s %10s  %s (%s)\n", info->id, kind_name(info->kind),
            info->memory > 0 ? BYTES_TEXT(info->memory) : "", info->name, info->driver);
-    if (info->kind != WF_DEVICE_CPU) print_computing(info);
+    if (info->kind != WF_DEVICE_CPU)
+        print_computing(info);
+    else
+        printf("%37s%d thread%s\n", "", info->threads, info->threads == 1 ? "" : "s");
 }
 
 static json_t *device_json(const wf_device_info *info)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:i, s:b}", "id",
-                     info->id, "kind", kind_name(info->kind), "name", info->name, "driver",
-                     info->driver, "memory", (json_int_t)info->memory, "subgroup_size",
-                     info->subgroup_size, "half_storage", info->half_storage, "half_arithmetic",
-                     info->half_arithmetic, "bfloat16", info->bfloat16, "matrix_units",
-                     info->matrix_units, "matrices", info->matrices, "products", info->products,
-                     "tuned", info->tuned, "tuning_damaged", info->tuning_damaged);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:b, s:b, s:b, s:s, s:s, s:i, s:b}",
+                     "id", info->id, "kind", kind_name(info->kind), "name", info->name, "driver",
+                     info->driver, "memory", (json_int_t)info->memory, "threads", info->threads,
+                     "subgroup_size", info->subgroup_size, "half_storage", info->half_storage,
+                     "half_arithmetic", info->half_arithmetic, "bfloat16", info->bfloat16,
+                     "matrix_units", info->matrix_units, "matrices", info->matrices, "products",
+                     info->products, "tuned", info->tuned, "tuning_damaged", info->tuning_damaged);
 }
 
 static wf_status write_json(const char *path, const Devices *found, const wf_device_info *chosen)

@@ -205,29 +205,12 @@ static wf_status begin_new(TrainRun *run)
     return create_model(run);
 }
 
-/* Says where the run cannot go on to the bit. */
-static wf_status compare_tuning(const TrainRun *run, const char *checkpoint)
-{
-    uint64_t before;
-    wf_device_info device;
-    TRY(wf_checkpoint_tuning(checkpoint, &before));
-    wf_device_describe(run->device, &device);
-    if (before != device.tuning)
-        fprintf(stderr,
-                "wavefield train: warning: %s was written %s, and %s is %s: from here on results "
-                "differ in rounding from those of an unbroken run\n",
-                checkpoint, before ? "under another tuning of products" : "on an untuned device",
-                device.id, device.tuning ? "tuned" : "not");
-    return WF_OK;
-}
-
 static wf_status begin_resumed(TrainRun *run)
 {
     char newest[4096];
     TRY(wf_checkpoint_latest(run->values->out, newest, sizeof newest));
     TRY(wf_checkpoint_settings(newest, &run->settings));
     apply_options(run->values, &run->settings);
-    TRY(compare_tuning(run, newest));
     return wf_model_load(run->device, newest, &run->model);
 }
 
@@ -258,6 +241,22 @@ static wf_status check_patience(const wf_trainer_params *settings)
                 (long long)settings->patience);
 }
 
+/* Continues, and says where that cannot be to the bit: not before the trainer's programs are made,
+ * as a library of products is checked when one first asks for it. */
+static wf_status resume(const TrainRun *run)
+{
+    char newest[4096], changed[1024];
+    TRY(wf_checkpoint_latest(run->values->out, newest, sizeof newest));
+    TRY(wf_trainer_resume(run->trainer, newest));
+    TRY(wf_checkpoint_compare(newest, run->device, changed, sizeof changed));
+    if (changed[0])
+        fprintf(stderr,
+                "wavefield train: warning: since %s was written something changed: %s; from here "
+                "on results may differ in rounding from those of an unbroken run\n",
+                newest, changed);
+    return WF_OK;
+}
+
 static wf_status begin(TrainRun *run)
 {
     const TrainValues *v = run->values;
@@ -273,7 +272,7 @@ static wf_status begin(TrainRun *run)
                                    "--text-field as they were given before");
     TRY(status);
     TRY(wf_trainer_create(run->model, run->data, &run->settings, &run->trainer));
-    if (v->resume) TRY(wf_trainer_resume(run->trainer, v->out));
+    if (v->resume) TRY(resume(run));
     wf_trainer_settings(run->trainer, &run->settings);
     wf_trainer_progress(run->trainer, &progress);
     progress_begin(&run->progress, v->log_every, run->settings.steps);

@@ -47,7 +47,7 @@ static wf_status write_files(const wf_trainer *trainer, const char *folder,
         .loss_scale = trainer->loss_scale,
         .cursor = trainer->batches->cursor,
         .fingerprint = trainer->data->fingerprint,
-        .tuning = trainer->model->device->info.tuning,
+        .computed_by = computed_by(&trainer->model->device->info),
     };
     TRY(wf_model_save(trainer->model, folder));
     TRY(sequences_save(paths->optimizer, &trainer->model->parameters, moments, 2));
@@ -196,10 +196,14 @@ wf_status wf_checkpoint_progress(const char *folder, wf_progress *progress)
     return WF_OK;
 }
 
-wf_status wf_checkpoint_tuning(const char *folder, uint64_t *tuning)
+wf_status wf_checkpoint_compare(const char *folder, const wf_device *device, char *text,
+                                size_t size)
 {
     TrainingState state;
+    if (!device || !text || size == 0)
+        return fail(WF_ERROR_ARGUMENT, "wf_checkpoint_compare: no device, or no place for a text");
     TRY(load_state(folder, &state));
-    *tuning = state.tuning;
+    ComputedBy now = computed_by(&device->info);
+    computed_by_compare(&state.computed_by, &now, text, size);
     return WF_OK;
 }

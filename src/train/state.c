@@ -26,7 +26,8 @@ typedef enum KeyKind {
     KEY_COUNT,
     KEY_LOSS,
     KEY_SCALE, /* a power of two; 0: what a run of its precision begins with */
-    KEY_HASH   /* 16 hexadecimal digits */
+    KEY_HASH,  /* 16 hexadecimal digits */
+    KEY_TEXT   /* what computed_by_text() takes */
 } KeyKind;
 
 typedef struct Key {
@@ -52,7 +53,10 @@ static const Key keys[] = {
     {"data", "fingerprint", KEY_HASH, AT(fingerprint), NULL},
     {"data", "epoch", KEY_COUNT, AT(cursor.epoch), NULL},
     {"data", "position", KEY_COUNT, AT(cursor.position), NULL},
-    {NULL, "tuning", KEY_HASH, AT(tuning), "\"0000000000000000\""},
+    {NULL, "device", KEY_TEXT, AT(computed_by.device), "\"\""},
+    {NULL, "driver", KEY_TEXT, AT(computed_by.driver), "\"\""},
+    {NULL, "products", KEY_TEXT, AT(computed_by.products), "\"\""},
+    {NULL, "tuning", KEY_HASH, AT(computed_by.tuning), "\"0000000000000000\""},
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
@@ -66,6 +70,7 @@ static json_t *key_to_json(const TrainingState *state, const Key *key)
     case KEY_COUNT: return json_integer(*(const int64_t *)field);
     case KEY_LOSS:
     case KEY_SCALE: return json_real(*(const double *)field);
+    case KEY_TEXT: return json_string(field);
     case KEY_HASH: break;
     }
     snprintf(text, sizeof text, "%016" PRIx64, *(const uint64_t *)field);
@@ -152,6 +157,10 @@ static wf_status key_from_json(const json_t *value, const Key *key, const char *
         if (!is_hash(json_string_value(value)))
             return fail_key(path, key, "16 hexadecimal digits", value);
         *(uint64_t *)field = strtoull(json_string_value(value), NULL, 16);
+        return WF_OK;
+    case KEY_TEXT:
+        if (!json_is_string(value)) return fail_key(path, key, "a text", value);
+        computed_by_text(field, json_string_value(value));
         return WF_OK;
     }
     return WF_OK;

@@ -3,6 +3,7 @@
 #define TRAIN_STATE_H
 
 #include "data/batches.h"
+#include "train/computed_by.h"
 #include "train/loss_scale.h"
 #include "wavefield/train.h"
 
@@ -12,7 +13,7 @@ typedef struct TrainingState {
     LossScale loss_scale; /* of training in f16 */
     BatchCursor cursor;
     uint64_t fingerprint; /* of the data */
-    uint64_t tuning;      /* of the device's products; 0: none */
+    ComputedBy computed_by;
 } TrainingState;
 
 wf_status state_save(const TrainingState *state, const char *path);

@@ -62,6 +62,7 @@ static void check_state(void)
     REQUIRE(memcmp(&state.progress, &again.progress, sizeof state.progress) == 0);
     REQUIRE(memcmp(&state.cursor, &again.cursor, sizeof state.cursor) == 0);
     REQUIRE(state.fingerprint == again.fingerprint);
+    REQUIRE(memcmp(&state.computed_by, &again.computed_by, sizeof state.computed_by) == 0);
     MUST(settings_compare(&state.settings, &again.settings, "again"));
     wf_trainer_params resolved; /* what a trainer would be made with */
     if (!fuzz_ok(settings_resolve(&state.settings, tiny.model->config, &resolved))) return;
