@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -103,6 +104,154 @@ static void a_failing_write_leaves_the_old_file(void **state)
     assert_false(file_exists(at("f.part")));
     unlink(at("f"));
 }
+
+/* ---- several writers of one file ---- */
+
+static FileWriter *begin_writing(const char *text)
+{
+    FileWriter *writer;
+    assert_int_equal(file_writer_create(at("f"), 0, &writer), WF_OK);
+    assert_int_equal(file_writer_write(writer, text, strlen(text)), WF_OK);
+    return writer;
+}
+
+/* Each writes a file of its own; the one put in place last stays, and who gives up takes nothing of
+ * the others along. */
+static void writers_of_one_file_do_not_mix(void **state)
+{
+    (void)state;
+    FileWriter *first = begin_writing("first"), *second = begin_writing("second");
+    FileWriter *third = begin_writing("third");
+    assert_true(file_exists(at("f.part")) && file_exists(at("f.part-1")));
+    file_writer_discard(third);
+    assert_int_equal(file_writer_write(first, " half", 5), WF_OK);
+    assert_int_equal(file_writer_commit(second), WF_OK);
+    assert_content(at("f"), "second");
+    second = begin_writing("again");
+    assert_int_equal(file_writer_write(first, " of it", 6), WF_OK);
+    assert_int_equal(file_writer_commit(first), WF_OK);
+    assert_content(at("f"), "first half of it");
+    assert_int_equal(file_writer_commit(second), WF_OK);
+    assert_content(at("f"), "again");
+    unlink(at("f")); /* and nothing else is left, or tear_down() fails */
+}
+
+static void a_writer_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    FileWriter *first = begin_writing("first"), *second = begin_writing("second");
+    assert_int_equal(folder_make(at("f")), WF_OK); /* no file replaces a folder */
+    assert_int_equal(file_writer_commit(second), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "f: cannot put in place: Is a directory"));
+    assert_true(file_exists(at("f.part")));
+    assert_false(file_exists(at("f.part-1")));
+    file_writer_discard(first);
+    assert_int_equal(rmdir(at("f")), 0);
+}
+
+static void writers_are_counted(void **state)
+{
+    (void)state;
+    FileWriter *writers[100], *more;
+    for (int i = 0; i < 100; i++) writers[i] = begin_writing("text");
+    assert_int_equal(file_writer_create(at("f"), 0, &more), WF_ERROR_IO);
+    assert_non_null(strstr(wf_error_message(), "100 others are being written"));
+    for (int i = 0; i < 100; i++) file_writer_discard(writers[i]);
+}
+
+/* Runs in a process of its own, which ends by what it does or when it is killed. */
+static pid_t start(void (*run)(int), int number)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        run(number);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static void wait_for(pid_t child, bool killed)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(killed ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+enum { CHILDREN = 4, WRITES = 40, LENGTH = 20000 };
+
+/* LENGTH times the same letter, piece by piece. */
+static void write_letters(int number)
+{
+    char piece[LENGTH / 20];
+    memset(piece, 'a' + number, sizeof piece);
+    for (int i = 0; i < WRITES; i++) {
+        FileWriter *writer;
+        if (file_writer_create(at("f"), LENGTH, &writer)) _exit(1);
+        for (int k = 0; k < 20; k++) (void)file_writer_write(writer, piece, sizeof piece);
+        if (file_writer_commit(writer)) _exit(2);
+    }
+}
+
+static void assert_one_letter(void)
+{
+    char *data;
+    size_t size;
+    assert_int_equal(file_read(at("f"), 1 << 20, &data, &size), WF_OK);
+    assert_int_equal(size, LENGTH);
+    for (size_t i = 0; i < size; i++) assert_int_equal(data[i], data[0]);
+    free(data);
+}
+
+/* What stands there is always whole, and of one of them. */
+static void processes_write_one_file_at_once(void **state)
+{
+    (void)state;
+    pid_t children[CHILDREN];
+    write_letters(0);
+    for (int i = 0; i < CHILDREN; i++) children[i] = start(write_letters, i);
+    for (int i = 0; i < 200; i++) assert_one_letter();
+    for (int i = 0; i < CHILDREN; i++) wait_for(children[i], false);
+    assert_one_letter();
+    unlink(at("f"));
+}
+
+static void be_killed(int number)
+{
+    (void)number;
+    begin_writing("half");
+    raise(SIGKILL);
+}
+
+/* What killed writers left is not in the way, and does not become more. */
+static void what_a_killed_writer_left_is_removed(void **state)
+{
+    (void)state;
+    FileWriter *alive = begin_writing("first");
+    for (int i = 0; i < 3; i++) wait_for(start(be_killed, i), true);
+    assert_true(file_exists(at("f.part-1")));
+    assert_false(file_exists(at("f.part-2")));
+    assert_int_equal(file_write_atomic(at("f"), "second", 6), WF_OK);
+    assert_false(file_exists(at("f.part-1")));
+    assert_int_equal(file_writer_commit(alive), WF_OK);
+    assert_content(at("f"), "first");
+    wait_for(start(be_killed, 0), true);
+    assert_true(file_exists(at("f.part")));
+    assert_int_equal(file_check_writable(at("f")), WF_OK);
+    unlink(at("f"));
+}
+
+static void a_folder_in_the_way_is_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(folder_make(at("f.part")), WF_OK);
+    assert_int_equal(file_write_atomic(at("f"), "text", 4), WF_OK);
+    assert_content(at("f"), "text");
+    unlink(at("f"));
+    assert_int_equal(rmdir(at("f.part")), 0);
+}
+
+/* ---- places and folders ---- */
 
 static void places_for_results_are_tried(void **state)
 {
@@ -271,11 +420,15 @@ static void only_our_files_are_removed(void **state)
     assert_int_equal(folder_make(at("d")), WF_OK);
     file_write_atomic(at("d/config.json"), "x", 1);
     file_write_atomic(at("d/model.safetensors.part"), "x", 1);
+    file_write_atomic(at("d/config.json.part-12"), "x", 1);
     file_write_atomic(at("d/notes.txt"), "x", 1);
     assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO);
     assert_non_null(strstr(wf_error_message(), "notes.txt"));
     assert_true(file_exists(at("d/config.json")));
     assert_int_equal(unlink(at("d/notes.txt")), 0);
+    static const char *const others[] = {"config.json.part-", "config.json.part-1x", "config.jso",
+                                         "config.json.partial", "config.json-1"};
+    for (int i = 0; i < 5; i++) assert_false(file_is_named(others[i], ours, 2));
 
     assert_int_equal(folder_make(at("d/model.safetensors")), WF_OK);
     assert_int_equal(folder_remove(at("d"), ours, 2), WF_ERROR_IO); /* ours are plain files */
@@ -429,6 +582,12 @@ int main(void)
         CASE(a_write_replaces_the_whole_file),
         CASE(discarding_leaves_the_old_file),
         CASE(a_failing_write_leaves_the_old_file),
+        CASE(writers_of_one_file_do_not_mix),
+        CASE(a_writer_that_fails_leaves_nothing),
+        CASE(writers_are_counted),
+        CASE(processes_write_one_file_at_once),
+        CASE(what_a_killed_writer_left_is_removed),
+        CASE(a_folder_in_the_way_is_left_alone),
         CASE(places_for_results_are_tried),
         CASE(a_folder_is_held_by_one),
         CASE(missing_and_wrong_files_are_named),

@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A file being written: PATH.part, or PATH.part-1, … where others write the same. */
 static const char PART[] = ".part";
+enum { WRITERS = 100, PART_SIZE = sizeof PART + 4 }; /* at once; bytes for what follows PATH */
 
 static wf_status fail_errno(const char *path, const char *what)
 {
@@ -150,6 +152,23 @@ void file_map_soon(const FileMap *map, size_t offset, size_t size)
                   POSIX_MADV_WILLNEED);
 }
 
+/* ---- locks ---- */
+
+/* Locks what was opened for as long as it is open, unless somebody else has. A file system that
+ * knows no locks lets everybody have it. */
+static bool lock_opened(int file)
+{
+    return flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/* Whether what was opened still has this name. */
+static bool is_still(int file, const char *path)
+{
+    struct stat opened, named;
+    return fstat(file, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
 /* ---- writing ---- */
 
 struct FileWriter {
@@ -167,6 +186,51 @@ static void writer_free(FileWriter *writer)
     free(writer);
 }
 
+/* Removes what is where a file is to be written, if nobody is writing it: what a killed process
+ * left, or no plain file. False: it stays. */
+static bool remove_abandoned(const char *part)
+{
+    struct stat info;
+    if (lstat(part, &info)) return errno == ENOENT;
+    if (!S_ISREG(info.st_mode)) return unlink(part) == 0; /* a link, a pipe: not written to */
+    int file = open(part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (file < 0) return errno == ENOENT;
+    bool gone = lock_opened(file) && (!is_still(file, part) || unlink(part) == 0);
+    close(file);
+    return gone;
+}
+
+/* Makes writer->part, locked. WF_OK with writer->file < 0: another writer has it. */
+static wf_status claim_part(FileWriter *writer)
+{
+    for (int tries = 0; tries < WRITERS; tries++) {
+        int file = open(writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file < 0 && errno != EEXIST) return fail_errno(writer->part, "create");
+        /* Before it is locked another may take it for abandoned. */
+        if (file >= 0 && lock_opened(file) && is_still(file, writer->part)) {
+            writer->file = file;
+            return WF_OK;
+        }
+        if (file >= 0) close(file);
+        if (!remove_abandoned(writer->part)) break;
+    }
+    return WF_OK;
+}
+
+static wf_status create_part(FileWriter *writer)
+{
+    size_t length = strlen(writer->path);
+    for (int i = 0; i < WRITERS; i++) {
+        char number[16] = "";
+        if (i > 0) snprintf(number, sizeof number, "-%d", i);
+        snprintf(writer->part, length + PART_SIZE, "%s%s%s", writer->path, PART, number);
+        TRY(claim_part(writer));
+        if (writer->file >= 0) return WF_OK;
+    }
+    return fail(WF_ERROR_IO, "%s: cannot create a file beside it: %d others are being written",
+                writer->path, WRITERS);
+}
+
 wf_status file_writer_create(const char *path, int64_t size, FileWriter **out)
 {
     FileWriter *writer = calloc(1, sizeof *writer);
@@ -174,18 +238,8 @@ wf_status file_writer_create(const char *path, int64_t size, FileWriter **out)
     writer->file = -1;
     writer->expected = size;
     writer->path = strdup(path);
-    writer->part = malloc(strlen(path) + sizeof PART);
-    wf_status status = WF_OK;
-    if (!writer->path || !writer->part) {
-        status = out_of_memory(path);
-    } else {
-        strcpy(writer->part, path);
-        strcat(writer->part, PART);
-        /* What is left there, were it a link to another file or a pipe, is not written to. */
-        unlink(writer->part);
-        writer->file = open(writer->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (writer->file < 0) status = fail_errno(writer->part, "create");
-    }
+    writer->part = malloc(strlen(path) + PART_SIZE);
+    wf_status status = writer->path && writer->part ? create_part(writer) : out_of_memory(path);
     if (status) {
         writer_free(writer);
         return status;
@@ -257,9 +311,10 @@ static wf_status writer_finish(FileWriter *writer)
 {
     if (writer->failure) return writer->failure;
     if (fsync(writer->file)) return writer_fail(writer, "synchronise");
-    int file = writer->file;
-    writer->file = -1;
-    if (close(file)) return writer_fail(writer, "close");
+    if (!is_still(writer->file, writer->part)) /* where locks are unknown */
+        return fail(WF_ERROR_IO, "%s: not written: another process began to write it",
+                    writer->path);
+    /* Closed only afterwards: without its lock it would be taken for abandoned. */
     if (rename(writer->part, writer->path)) return writer_fail(writer, "put in place");
     return WF_OK;
 }
@@ -423,22 +478,14 @@ wf_status folder_sync(const char *path)
     return status;
 }
 
-/* Whether what was opened still has this name. */
-static bool is_still(int file, const char *path)
-{
-    struct stat opened, named;
-    return fstat(file, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev &&
-           opened.st_ino == named.st_ino;
-}
-
 wf_status folder_lock(const char *path, int *lock)
 {
     if (path_is_link(path)) return fail(WF_ERROR_IO, "%s: not written to: it is a link", path);
     TRY(folder_make(path));
     *lock = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*lock < 0) return fail_errno(path, "open the folder");
-    bool busy = flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (!busy && is_still(*lock, path)) return WF_OK; /* one who had it may have renamed it */
+    /* One who had it may have renamed it. */
+    if (lock_opened(*lock) && is_still(*lock, path)) return WF_OK;
     folder_unlock(*lock);
     return fail(WF_ERROR_IO, "%s: another process is writing to this folder", path);
 }
@@ -448,12 +495,17 @@ void folder_unlock(int lock)
     close(lock);
 }
 
-static bool is_named(const char *name, const char *const *names, int n_names)
+bool file_is_named(const char *entry, const char *const *names, int n_names)
 {
     for (int i = 0; i < n_names; i++) {
-        size_t length = strlen(names[i]);
-        if (strncmp(name, names[i], length)) continue;
-        if (!name[length] || strcmp(name + length, PART) == 0) return true;
+        size_t length = strlen(names[i]), tail = sizeof PART - 1;
+        if (strncmp(entry, names[i], length)) continue;
+        const char *rest = entry + length;
+        if (!*rest) return true;
+        if (strncmp(rest, PART, tail)) continue;
+        rest += tail;
+        if (!*rest || (*rest == '-' && rest[1] && !rest[1 + strspn(rest + 1, "0123456789")]))
+            return true;
     }
     return false;
 }
@@ -468,7 +520,7 @@ static wf_status check_removable(const char *path, const FolderList *list, const
         struct stat info;
         bool plain = lstat(file, &info) == 0 && S_ISREG(info.st_mode);
         free(file);
-        if (!plain || !is_named(list->names[i], names, n_names))
+        if (!plain || !file_is_named(list->names[i], names, n_names))
             return fail(WF_ERROR_IO, "%s: not removed: it also holds \"%s\", which is not ours",
                         path, list->names[i]);
     }

@@ -40,7 +40,11 @@ void file_map_random(const FileMap *map);
 /* These bytes will be read soon: loading them starts now, and the call does not wait. */
 void file_map_soon(const FileMap *map, size_t offset, size_t size);
 
-/* A file being written beside `path`, as PATH.part. */
+/* A file being written beside `path`, as PATH.part, or PATH.part-1, -2, … while others, of this or
+ * of other processes, write to the same path: each puts a whole file in place, and the last one
+ * stays. The writer holds a lock on it; what is there without one was left by a killed process, and
+ * goes when a writer needs its name. (Where a file system knows no locks, writers of one path still
+ * get in each other's way.) */
 typedef struct FileWriter FileWriter;
 
 /* `size` is the number of bytes that will come, for messages; 0: unknown. */
@@ -91,8 +95,11 @@ wf_status folder_sync(const char *path);
 wf_status folder_lock(const char *path, int *lock);
 void folder_unlock(int lock);
 
-/* Removes a folder if it holds nothing but plain files of the given names (or unfinished .part
- * files of them). If there is anything else, or it is a link, removes nothing and says so. */
+/* Whether an entry of a folder is a file of one of the names, or an unfinished one of them. */
+bool file_is_named(const char *entry, const char *const *names, int n_names);
+
+/* Removes a folder if it holds nothing but plain files of the given names (or unfinished
+ * ones of them). If there is anything else, or it is a link, removes nothing and says so. */
 wf_status folder_remove(const char *path, const char *const *names, int n_names);
 
 #endif

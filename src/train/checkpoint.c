@@ -52,23 +52,13 @@ static bool parse_name(const char *entry, const char *suffix, CheckpointName *na
     return strcmp(name->text, CHECKPOINT_BEST) == 0 || parse_step(name->text, &step);
 }
 
-static bool is_ours(const char *name)
-{
-    for (int i = 0; i < N_FILES; i++) {
-        size_t length = strlen(FILES[i]);
-        if (strncmp(name, FILES[i], length) == 0 &&
-            (name[length] == 0 || strcmp(name + length, ".part") == 0))
-            return true;
-    }
-    return false;
-}
-
 static bool holds_only_ours(const char *path)
 {
     FolderList list;
     if (path_is_link(path) || folder_list(path, &list)) return false;
     bool ours = true;
-    for (int i = 0; i < list.count; i++) ours = ours && is_ours(list.names[i]);
+    for (int i = 0; i < list.count; i++)
+        ours = ours && file_is_named(list.names[i], FILES, N_FILES);
     folder_list_destroy(&list);
     return ours;
 }
