@@ -1,5 +1,6 @@
 /* Steps begun ahead of what the host has seen, against steps it waits for. */
 #include "check/measure.h"
+#include "check/measure_parts.h"
 
 #include "base/rng.h"
 #include "wavefield/train.h"
@@ -15,13 +16,13 @@ typedef struct AheadBench {
     wf_trainer *trainer;
 } AheadBench;
 
-static wf_status open_data(wf_dataset **out)
+wf_status measure_corpus(int64_t n, int64_t vocabulary, wf_dataset **out)
 {
-    int32_t *tokens = malloc(CORPUS * sizeof *tokens);
+    int32_t *tokens = malloc((size_t)n * sizeof *tokens);
     if (!tokens) return fail(WF_ERROR_MEMORY, "out of memory for tokens");
     Rng rng = {.seed = 1};
-    for (int i = 0; i < CORPUS; i++) tokens[i] = (int32_t)rng_below(&rng, 256);
-    wf_status status = wf_dataset_from_tokens(tokens, CORPUS, 256, 0, out);
+    for (int64_t i = 0; i < n; i++) tokens[i] = (int32_t)rng_below(&rng, (uint64_t)vocabulary);
+    wf_status status = wf_dataset_from_tokens(tokens, n, vocabulary, 0, out);
     free(tokens);
     return status;
 }
@@ -33,7 +34,7 @@ static wf_status create(Device *device, AheadBench *bench)
     wf_status status = wf_model_create(device, config, 1, &bench->model);
     wf_config_destroy(config);
     TRY(status);
-    TRY(open_data(&bench->data));
+    TRY(measure_corpus(CORPUS, 256, &bench->data));
     return wf_trainer_create(bench->model, bench->data,
                              wf_trainer_params(.batch_size = BATCH, .sequence_length = TOKENS,
                                                .steps = INT32_MAX, .learning_rate = 1e-5),

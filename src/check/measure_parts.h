@@ -3,10 +3,14 @@
 #define CHECK_MEASURE_PARTS_H
 
 #include "backends/backend.h"
+#include "wavefield/data.h"
 
 /* Fills with normal numbers, a block of them again and again: how fast a device computes may depend
  * on what it computes with, and zeros are the easiest. */
 wf_status measure_noise(Region *region, DType dtype, int64_t offset, int64_t n);
+
+/* Random tokens to train on. */
+wf_status measure_corpus(int64_t n, int64_t vocabulary, wf_dataset **out);
 
 /* A copy on the device; on the CPU memcpy by as many threads as the other ops have. */
 typedef struct CopyBench {

@@ -57,6 +57,8 @@ static wf_status measure_model(Rates *rates)
         status = rates_report(rates, &rate, status);
     } else {
         if (rates_wanted(rates, "training")) status = rates_training(rates, model);
+        /* A training that did not come about leaves the precision that needs no copies. */
+        if (!status) status = wf_model_set_precision(model, dtype_name(params->storage));
         if (!status && rates_wanted(rates, "generation")) status = rates_generation(rates, model);
     }
     wf_model_destroy(model);

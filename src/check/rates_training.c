@@ -1,24 +1,19 @@
-/* A training step of a model: tokens a second and the memory that was planned for it. */
+/* Training of a model as a run does it: tokens a second and the memory that was planned for it. */
 #include "check/rates.h"
 
 #include "base/clock.h"
-#include "base/rng.h"
+#include "check/measure_parts.h"
 #include "check/timing.h"
-#include "data/batches.h"
 #include "model/flops.h"
-#include "train/loss_scale.h"
 #include "train/programs.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct TrainingBench {
     wf_model *model;
-    int64_t batch, tokens;
-    Programs programs;
-    int64_t memory;
-    double floor; /* seconds of a step */
-    OptimizerStep step;
+    wf_trainer_params settings;
+    wf_dataset *data;
+    wf_trainer *trainer;
 } TrainingBench;
 
 /* Three forwards' products at the best rate of one, then the optimizer's pass over values,
@@ -33,16 +28,10 @@ static double step_floor(const Rates *rates, const wf_model *model, int64_t batc
     return update + (best > 0 ? work / best : 0);
 }
 
-static wf_status plan(const Rates *rates, TrainingBench *bench)
+static double floor_of(const Rates *rates, const TrainingBench *bench)
 {
-    ProgramsParams params = {bench->batch, bench->tokens, FIELD_SCAN, false};
-    MemoryPlan memory;
-    TRY(model_evaluator(bench->model->config, "auto", &params.evaluator));
-    TRY(programs_plan(&bench->programs, bench->model, &params));
-    programs_memory(&bench->programs, &memory);
-    bench->memory = memory.total;
-    bench->floor = step_floor(rates, bench->model, bench->batch, bench->tokens);
-    return programs_check_memory(bench->model, &params, &memory);
+    return step_floor(rates, bench->model, bench->settings.batch_size,
+                      bench->settings.sequence_length);
 }
 
 /* The batch that was asked for; else the largest up to 8 that fits and whose step has a floor below
@@ -50,88 +39,65 @@ static wf_status plan(const Rates *rates, TrainingBench *bench)
 static wf_status choose_batch(const Rates *rates, TrainingBench *bench)
 {
     const double longest = 1;
-    bench->batch = rates->params->batch ? rates->params->batch : 8;
-    while (!rates->params->batch && bench->batch > 1 &&
-           step_floor(rates, bench->model, bench->batch, bench->tokens) > longest)
-        bench->batch /= 2;
+    int64_t asked = rates->params->batch, *batch = &bench->settings.batch_size;
+    *batch = asked ? asked : 8;
+    while (!asked && *batch > 1 && floor_of(rates, bench) > longest) *batch /= 2;
     for (;;) {
-        wf_status status = plan(rates, bench);
-        if (status != WF_ERROR_MEMORY || rates->params->batch || bench->batch == 1) return status;
-        programs_destroy(&bench->programs);
-        bench->batch /= 2;
+        wf_status status =
+            training_check_memory(rates->device, bench->model->config, &bench->settings);
+        if (status != WF_ERROR_MEMORY || asked || *batch == 1) return status;
+        *batch /= 2;
     }
 }
 
-static wf_status load(TrainingBench *bench)
+static wf_status open_trainer(TrainingBench *bench)
 {
-    size_t n = (size_t)(bench->batch * bench->tokens);
-    int64_t vocabulary = bench->model->config->vocab_size;
-    int32_t *token = malloc(n * sizeof *token), *target = malloc(n * sizeof *target);
-    int32_t *order = malloc(n * sizeof *order);
-    wf_status status = token && target && order ? WF_OK : fail(WF_ERROR_MEMORY, "out of memory");
-    Rng rng = {.seed = 1};
-    for (size_t i = 0; !status && i < n; i++) {
-        token[i] = (int32_t)rng_below(&rng, (uint64_t)vocabulary);
-        target[i] = (int32_t)rng_below(&rng, (uint64_t)vocabulary);
-    }
-    bench->step.scale = loss_scale_first(bench->model->storage).scale;
-    if (!status) status = token_order(token, (int64_t)n, vocabulary, order);
-    if (!status)
-        status =
-            pass_load(&bench->programs.accumulate,
-                      &(PassBatch){token, target, order, {1, 1}, bench->step.scale / (double)n});
-    free(token);
-    free(target);
-    free(order);
-    return status;
+    const wf_trainer_params *s = &bench->settings;
+    int64_t n = 4 * s->batch_size * s->sequence_length + 1;
+    TRY(measure_corpus(n, bench->model->config->vocab_size, &bench->data));
+    return wf_trainer_create(bench->model, bench->data, s, &bench->trainer);
 }
 
-static wf_status run_step(TrainingBench *bench)
-{
-    bench->step.step++;
-    bench->step.learning_rate = 1e-5;
-    bench->step.clip = 1;
-    bench->step.decay = 0.1;
-    return programs_step(&bench->programs, &bench->step);
-}
-
-/* A step ends with reading whether it was finite, so it is waited for. */
-static wf_status time_steps(TrainingBench *bench, bool quick, double *seconds)
+/* A call begins a step and waits for the one before, so that from the third on each takes as long
+ * as a step: the device always has the next one. */
+static wf_status time_steps(const TrainingBench *bench, bool quick, double *seconds)
 {
     enum { MOST = 21 };
     double times[MOST], start = clock_seconds(), budget = quick ? 2 : 8;
     int n = 0;
-    TRY(run_step(bench)); /* to warm up */
+    for (int i = 0; i < 2; i++) TRY(wf_trainer_begin_step(bench->trainer, NULL));
     while (n < MOST && (n == 0 || clock_seconds() - start < budget)) {
         double from = clock_seconds();
-        TRY(run_step(bench));
+        TRY(wf_trainer_begin_step(bench->trainer, NULL));
         times[n++] = clock_seconds() - from;
     }
+    TRY(wf_trainer_finish_step(bench->trainer, NULL));
     *seconds = median(times, n);
     return WF_OK;
 }
 
 wf_status rates_training(Rates *rates, wf_model *model)
 {
-    static const double multiplier[GROUP_COUNT] = {1, 3, 10};
     const RateParams *params = rates->params;
-    TrainingBench *bench = calloc(1, sizeof *bench);
-    if (!bench) return fail(WF_ERROR_MEMORY, "out of memory for a step");
-    bench->model = model;
-    bench->tokens = params->tokens ? params->tokens : int64_min(2048, model->config->max_seq_len);
+    const char *precision = dtype_name(params->storage);
+    int64_t tokens = params->tokens ? params->tokens : int64_min(2048, model->config->max_seq_len);
+    TrainingBench bench = {.model = model,
+                           .settings =
+                               *wf_trainer_params(.sequence_length = tokens, .steps = INT32_MAX,
+                                                  .learning_rate = 1e-5, .precision = precision)};
+    MemoryPlan memory = {0};
     Rate rate = {.figure = "training", .unit = "tokens/s"};
-    wf_status status = choose_batch(rates, bench);
-    if (!status) status = model_ready(model);
-    if (!status) status = programs_allocate(&bench->programs, model, multiplier);
-    if (!status) status = load(bench);
-    if (!status) status = time_steps(bench, params->quick, &rate.seconds);
-    snprintf(rate.title, sizeof rate.title, "%s %s, batch %lld x %lld", params->name,
-             dtype_name(model->storage), (long long)bench->batch, (long long)bench->tokens);
-    rate.per_run = (double)(bench->batch * bench->tokens);
-    rate.floor = bench->floor;
-    rate.memory = bench->memory;
-    status = rates_report(rates, &rate, status);
-    programs_destroy(&bench->programs);
-    free(bench);
-    return status;
+    wf_status status = choose_batch(rates, &bench);
+    if (!status) status = training_memory(rates->device, model->config, &bench.settings, &memory);
+    if (!status) status = open_trainer(&bench);
+    if (!status) status = time_steps(&bench, params->quick, &rate.seconds);
+    wf_trainer_destroy(bench.trainer);
+    wf_dataset_destroy(bench.data);
+    int64_t batch = bench.settings.batch_size;
+    snprintf(rate.title, sizeof rate.title, "%s %s, batch %lld x %lld", params->name, precision,
+             (long long)batch, (long long)tokens);
+    rate.per_run = (double)(batch * tokens);
+    rate.floor = floor_of(rates, &bench);
+    rate.memory = memory.total;
+    return rates_report(rates, &rate, status);
 }
