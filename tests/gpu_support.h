@@ -9,8 +9,4 @@ extern Device *gpu; /* the device under test, opened by main() */
 /* The op on it and on the CPU in double: every output within the bound. */
 void expect_same(const char *what, const OneOp *op, int64_t reduction);
 
-/* The recorded commands are ordered, and stop being so when one barrier is taken away: any one, or
- * about `most` of them spread over the program. Returns how many were tried. */
-int expect_ordered(const Program *program, int most);
-
 #endif

@@ -1,5 +1,6 @@
 #include "tests/support.h"
 #include "base/rng.h"
+#include "graph/hazards.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -221,4 +222,27 @@ OneOpResult test_run(Device *device, const OneOp *op)
     device_release(&stage.region);
     graph_destroy(stage.graph);
     return result;
+}
+
+/* ---- barriers ---- */
+
+int test_ordered(const Program *program, int most)
+{
+    const CommandList *recorded = program->device->backend->program_commands(program);
+    test_ok(hazards_check(recorded, program->plan));
+    CommandList copy = *recorded;
+    size_t bytes = (size_t)copy.n_commands * sizeof *copy.commands;
+    copy.commands = test_memory(bytes);
+    memcpy(copy.commands, recorded->commands, bytes);
+    int tried = 0, next = 0;
+    for (int i = 0; i < copy.n_commands; i++) {
+        if (!copy.commands[i].barrier || i < next) continue;
+        copy.commands[i].barrier = false;
+        if (hazards_check(&copy, program->plan) != WF_ERROR_DEVICE)
+            fail_msg("nothing is lost with the barrier of command %d", i);
+        copy.commands[i].barrier = true;
+        next = i + copy.n_commands / most + 1;
+        tried++;
+    }
+    return tried;
 }

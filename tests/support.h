@@ -90,4 +90,10 @@ typedef struct OneOpResult {
 } OneOpResult;
 OneOpResult test_run(Device *device, const OneOp *op);
 
+/* ---- barriers ---- */
+
+/* The recorded commands are ordered, and stop being so when one barrier is taken away: any one, or
+ * about `most` of them spread over the program. Returns how many were tried. */
+int test_ordered(const Program *program, int most);
+
 #endif

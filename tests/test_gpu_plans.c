@@ -27,7 +27,7 @@ static void every_op_is_ordered(void **state)
         test_ok(case_graph_create(&check_cases[i], &gpu->limits, false, DTYPE_REAL, &graph));
         test_ok(device_allocate(gpu, &graph.region));
         test_ok(runnable_create(gpu, graph.graph, &runnable));
-        expect_ordered(runnable.program, INT_MAX);
+        test_ordered(runnable.program, INT_MAX);
         runnable_destroy(&runnable);
         case_graph_destroy(&graph);
     }
@@ -199,7 +199,7 @@ static void replays_of(FieldEvaluator evaluator)
     Stack here, there;
     stack_create(&here, gpu, evaluator);
     stack_create(&there, test_device(true), FIELD_SCAN);
-    expect_ordered(here.runnable.program, INT_MAX);
+    test_ordered(here.runnable.program, INT_MAX);
     double *first[64] = {NULL};
     for (int round = 0; round <= REPLAYS; round++) {
         uint64_t inputs = (uint64_t)(round % REPLAYS); /* the last is the first once more */
