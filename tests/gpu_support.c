@@ -2,6 +2,21 @@
 
 Device *gpu;
 
+int gpu_open(int argc, char **argv)
+{
+    if (argc == 2) return test_open(argv[1], &gpu);
+    print_error("usage: %s vulkan|opencl\n", argv[0]);
+    return 2;
+}
+
+int gpu_close(void **state)
+{
+    (void)state;
+    test_close_devices();
+    gpu->backend->close(gpu);
+    return 0;
+}
+
 void expect_same(const char *what, const OneOp *op, int64_t reduction)
 {
     OneOpResult got = test_run(gpu, op), expected = test_run(test_device(true), op);

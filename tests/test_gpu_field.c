@@ -155,11 +155,7 @@ static void what_is_missing_is_said(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        print_error("usage: %s vulkan|opencl\n", argv[0]);
-        return 2;
-    }
-    int closed = test_open(argv[1], &gpu);
+    int closed = gpu_open(argc, argv);
     if (closed) return closed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(long_scans_do_not_drift, test_release),
@@ -168,8 +164,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(gated_kernels_are_right, test_release),
         cmocka_unit_test_teardown(what_is_missing_is_said, test_release),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_close_devices();
-    gpu->backend->close(gpu);
-    return failed;
+    return cmocka_run_group_tests(tests, NULL, gpu_close);
 }

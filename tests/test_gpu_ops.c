@@ -350,11 +350,7 @@ static void sixteen_bits_round_as_everywhere(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        print_error("usage: %s vulkan|opencl\n", argv[0]);
-        return 2;
-    }
-    int closed = test_open(argv[1], &gpu);
+    int closed = gpu_open(argc, argv);
     if (closed) return closed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_op_is_right, test_release),
@@ -371,8 +367,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(later_tokens_do_not_show, test_release),
         cmocka_unit_test_teardown(sixteen_bits_round_as_everywhere, test_release),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_close_devices();
-    gpu->backend->close(gpu);
-    return failed;
+    return cmocka_run_group_tests(tests, NULL, gpu_close);
 }

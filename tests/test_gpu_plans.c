@@ -335,11 +335,7 @@ static void errors_are_statuses(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        print_error("usage: %s vulkan|opencl\n", argv[0]);
-        return 2;
-    }
-    int closed = test_open(argv[1], &gpu);
+    int closed = gpu_open(argc, argv);
     if (closed) return closed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_op_is_ordered, test_release),
@@ -350,8 +346,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(chunks_of_the_head_share_workspace, test_release),
         cmocka_unit_test_teardown(errors_are_statuses, test_release),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_close_devices();
-    gpu->backend->close(gpu);
-    return failed;
+    return cmocka_run_group_tests(tests, NULL, gpu_close);
 }
