@@ -275,6 +275,7 @@ static void places_for_results_are_tried(void **state)
     assert_int_equal(symlink("/dev/null", at("null")), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(file_check_writable(at(i ? "null" : "pipe")), WF_ERROR_IO);
+        assert_int_equal(file_write_atomic(at(i ? "null" : "pipe"), "new", 3), WF_ERROR_IO);
         assert_non_null(strstr(wf_error_message(), "is a device, a pipe or a standard stream"));
         assert_int_equal(unlink(at(i ? "null" : "pipe")), 0);
     }

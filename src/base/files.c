@@ -231,8 +231,25 @@ static wf_status create_part(FileWriter *writer)
                 writer->path, WRITERS);
 }
 
+/* Is it /dev/null, a pipe, or, as /dev/stdout can be, a file that a standard stream goes to? A
+ * rename would put a file in its place. */
+static bool is_stream(const char *path)
+{
+    struct stat there, open_one;
+    if (stat(path, &there)) return false;
+    bool is = !S_ISREG(there.st_mode);
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        is |= fstat(i, &open_one) == 0 && open_one.st_dev == there.st_dev &&
+              open_one.st_ino == there.st_ino;
+    return is;
+}
+
 wf_status file_writer_create(const char *path, int64_t size, FileWriter **out)
 {
+    if (folder_exists(path)) return fail(WF_ERROR_IO, "%s: is a folder, a file is expected", path);
+    if (is_stream(path))
+        return fail(WF_ERROR_IO, "%s: is a device, a pipe or a standard stream, a file is expected",
+                    path);
     FileWriter *writer = calloc(1, sizeof *writer);
     if (!writer) return out_of_memory(path);
     writer->file = -1;
@@ -347,26 +364,9 @@ wf_status file_write_atomic(const char *path, const void *data, size_t size)
     return file_writer_commit(writer);
 }
 
-/* Is it /dev/null, a pipe, or, as /dev/stdout can be, a file that a standard stream goes to? A
- * rename would put a file in its place. */
-static bool is_stream(const char *path)
-{
-    struct stat there, open_one;
-    if (stat(path, &there)) return false;
-    bool is = !S_ISREG(there.st_mode);
-    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-        is |= fstat(i, &open_one) == 0 && open_one.st_dev == there.st_dev &&
-              open_one.st_ino == there.st_ino;
-    return is;
-}
-
 wf_status file_check_writable(const char *path)
 {
     FileWriter *writer;
-    if (folder_exists(path)) return fail(WF_ERROR_IO, "%s: is a folder, a file is expected", path);
-    if (is_stream(path))
-        return fail(WF_ERROR_IO, "%s: is a device, a pipe or a standard stream, a file is expected",
-                    path);
     TRY(file_writer_create(path, 0, &writer));
     file_writer_discard(writer);
     return WF_OK;

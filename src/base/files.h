@@ -47,7 +47,8 @@ void file_map_soon(const FileMap *map, size_t offset, size_t size);
  * get in each other's way.) */
 typedef struct FileWriter FileWriter;
 
-/* `size` is the number of bytes that will come, for messages; 0: unknown. */
+/* `size` is the number of bytes that will come, for messages; 0: unknown. Nothing is put in the
+ * place of a device, a pipe or what a standard stream goes to (/dev/stdout). */
 wf_status file_writer_create(const char *path, int64_t size, FileWriter **out);
 /* A failure is remembered: file_writer_commit() returns it again. */
 wf_status file_writer_write(FileWriter *writer, const void *data, size_t size);
@@ -60,9 +61,8 @@ void file_writer_discard(FileWriter *writer);
 
 wf_status file_write_atomic(const char *path, const void *data, size_t size);
 
-/* Whether a file could be put there now: to learn it before the work whose result it is for. Not in
- * the place of a device, a pipe or what a standard stream goes to (/dev/stdout). Leaves nothing,
- * and what is there as it is. */
+/* Whether a file could be put there now: to learn it before the work whose result it is for. Leaves
+ * nothing, and what is there as it is. */
 wf_status file_check_writable(const char *path);
 
 /* Renames a file or folder, replacing what a rename may replace, and synchronises the parent. */
