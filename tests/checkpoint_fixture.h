@@ -6,16 +6,9 @@
 
 static const char *const SHAPE_4[] = {"version=4", "dropout=0.1", NULL};
 
-static inline wf_device *cpu(void)
-{
-    static wf_device *device;
-    if (!device) must(wf_device_open("cpu", &device));
-    return device;
-}
-
 static inline Fixture open_fixture(void)
 {
-    return fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2));
+    return fixture_open(fixture_cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2));
 }
 
 static inline void steps(Fixture *f, int n)

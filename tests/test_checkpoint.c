@@ -233,7 +233,7 @@ static void evaluations_come_due(void **state)
 {
     (void)state;
     wf_evaluation e;
-    Fixture f = fixture_open(cpu(), SHAPE_4,
+    Fixture f = fixture_open(fixture_cpu(), SHAPE_4,
                              wf_trainer_params(.batch_size = 2, .steps = 5, .eval_every = 2));
     for (int step = 0; step <= 5; step++) {
         if (step) steps(&f, 1);
@@ -255,7 +255,8 @@ static void patience_ends_a_run(void **state)
 {
     (void)state;
     wf_evaluation e;
-    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 2));
+    Fixture f =
+        fixture_open(fixture_cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 2));
     steps(&f, 1);
     must(wf_trainer_evaluate(f.trainer, &e));
     f.trainer->progress.best_loss = e.loss / 2; /* not to be had again */
@@ -275,7 +276,8 @@ static void nothing_beats_a_loss_of_0(void **state)
     (void)state;
     wf_evaluation e;
     wf_progress progress;
-    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 1));
+    Fixture f =
+        fixture_open(fixture_cpu(), SHAPE_4, wf_trainer_params(.batch_size = 2, .patience = 1));
     steps(&f, 1);
     must(wf_trainer_evaluate(f.trainer, &e));
     wf_trainer_progress(f.trainer, &progress);

@@ -8,13 +8,6 @@
 #include <math.h>
 #include <unistd.h>
 
-static wf_device *cpu(void)
-{
-    static wf_device *device;
-    if (!device) must(wf_device_open("cpu", &device));
-    return device;
-}
-
 /* ---- rounding ---- */
 
 /* Every number of the format is itself; between two neighbours it is the nearer, half-way the even.
@@ -52,7 +45,7 @@ static void devices_round_alike(void **state)
     Device *reference;
     must(backend_cpu64.open(0, &reference));
     for (DType dtype = DTYPE_F16; dtype <= DTYPE_BF16; dtype++) {
-        assert_device_rounds(cpu(), dtype);
+        assert_device_rounds(fixture_cpu(), dtype);
         assert_device_rounds(reference, dtype);
     }
     backend_cpu64.close(reference);
@@ -79,7 +72,7 @@ static void types_that_do_not_fit_are_refused(void **state)
 static void a_device_without_the_type_refuses(void **state)
 {
     (void)state;
-    Limits limits = cpu()->limits;
+    Limits limits = fixture_cpu()->limits;
     limits.dtype_size[DTYPE_BF16] = 0;
     Region region = {.name = "numbers"};
     Graph *graph = graph_create();
@@ -91,7 +84,7 @@ static void a_device_without_the_type_refuses(void **state)
     graph_destroy(graph);
     wf_model *model;
     wf_config *config = fixture_config(NULL);
-    must(wf_model_create(cpu(), config, 3, &model));
+    must(wf_model_create(fixture_cpu(), config, 3, &model));
     assert_int_equal(wf_model_set_precision(model, "f8"), WF_ERROR_ARGUMENT);
     assert_message("\"f8\": expected f32, f16 or bf16");
     wf_model_destroy(model);
@@ -114,7 +107,7 @@ static void logits_are_near(void **state)
     float exact[N * V], near[N * V], after[N * V];
     wf_config *config = fixture_config(NULL);
     wf_model *model;
-    must(wf_model_create(cpu(), config, 3, &model));
+    must(wf_model_create(fixture_cpu(), config, 3, &model));
     must(wf_model_logits(model, tokens, 1, N, NULL, exact));
     for (int p = 0; p < 2; p++) {
         must(wf_model_set_precision(model, precisions[p].name));
@@ -145,7 +138,7 @@ static void logits_are_near(void **state)
 
 static void train(const char *precision, double *losses, int steps)
 {
-    Fixture f = fixture_open(cpu(), NULL,
+    Fixture f = fixture_open(fixture_cpu(), NULL,
                              wf_trainer_params(.batch_size = 4, .steps = steps, .warmup = 10,
                                                .learning_rate = 2e-2, .precision = precision));
     wf_step_stats stats;
@@ -191,7 +184,8 @@ static void an_overflow_costs_no_step(void **state)
     (void)state;
     const wf_trainer_params *params =
         wf_trainer_params(.batch_size = 4, .steps = 10, .precision = "f16");
-    Fixture plain = fixture_open(cpu(), NULL, params), huge = fixture_open(cpu(), NULL, params);
+    Fixture plain = fixture_open(fixture_cpu(), NULL, params),
+            huge = fixture_open(fixture_cpu(), NULL, params);
     huge.trainer->loss_scale.scale = 0x1p40;
     wf_step_stats a, b;
     must(wf_trainer_step(plain.trainer, &a));
@@ -209,7 +203,8 @@ static void an_overflow_costs_no_step(void **state)
 static void what_is_not_finite_is_named(void **state)
 {
     (void)state;
-    Fixture f = fixture_open(cpu(), NULL, wf_trainer_params(.batch_size = 4, .precision = "f16"));
+    Fixture f =
+        fixture_open(fixture_cpu(), NULL, wf_trainer_params(.batch_size = 4, .precision = "f16"));
     float bias[12] = {INFINITY};
     must(wf_model_write(f.model, "layers.0.norm1.bias", bias));
     assert_int_equal(wf_trainer_step(f.trainer, NULL), WF_ERROR_NUMERIC);
@@ -225,7 +220,8 @@ static void resumed_equals_unbroken(void **state)
     assert_non_null(mkdtemp(folder));
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 3, .accumulation = 2,
                                                         .steps = 20, .precision = "f16", .seed = 5);
-    Fixture unbroken = fixture_open(cpu(), NULL, params), first = fixture_open(cpu(), NULL, params);
+    Fixture unbroken = fixture_open(fixture_cpu(), NULL, params),
+            first = fixture_open(fixture_cpu(), NULL, params);
     unbroken.trainer->loss_scale.scale = first.trainer->loss_scale.scale = 0x1p30;
     for (int step = 0; step < 12; step++) must(wf_trainer_step(unbroken.trainer, NULL));
     for (int step = 0; step < 5; step++) must(wf_trainer_step(first.trainer, NULL));
@@ -235,15 +231,16 @@ static void resumed_equals_unbroken(void **state)
     wf_trainer_params saved;
     must(wf_checkpoint_settings(folder, &saved));
     assert_string_equal(saved.precision, "f16");
-    Fixture second = fixture_open(cpu(), NULL, &saved);
+    Fixture second = fixture_open(fixture_cpu(), NULL, &saved);
     must(wf_trainer_resume(second.trainer, folder));
     for (int step = 5; step < 12; step++) must(wf_trainer_step(second.trainer, NULL));
     assert_same_training(second.trainer, unbroken.trainer);
     assert_true(second.trainer->loss_scale.scale == unbroken.trainer->loss_scale.scale);
     assert_int_equal(second.trainer->loss_scale.good, unbroken.trainer->loss_scale.good);
 
-    Fixture other = fixture_open(
-        cpu(), NULL, wf_trainer_params(.batch_size = 3, .accumulation = 2, .steps = 20, .seed = 5));
+    Fixture other =
+        fixture_open(fixture_cpu(), NULL,
+                     wf_trainer_params(.batch_size = 3, .accumulation = 2, .steps = 20, .seed = 5));
     assert_int_equal(wf_trainer_resume(other.trainer, folder), WF_ERROR_ARGUMENT);
     assert_message("precision = f16, this trainer has f32");
     fixture_close(&other);
@@ -275,7 +272,7 @@ static void a_scale_grows_and_shrinks(void **state)
 static int close_device(void **state)
 {
     (void)state;
-    wf_device_close(cpu());
+    wf_device_close(fixture_cpu());
     return 0;
 }
 

@@ -5,13 +5,6 @@
 
 #include "tests/train_fixture.h"
 
-static wf_device *cpu(void)
-{
-    static wf_device *device;
-    if (!device) must(wf_device_open("cpu", &device));
-    return device;
-}
-
 /* A value that no element of a tensor has before its node has run. */
 static void poison(wf_trainer *trainer)
 {
@@ -27,7 +20,8 @@ static void assert_same_run(const char *const *settings, const char *evaluator)
     const wf_trainer_params *recomputed =
         wf_trainer_params(.batch_size = 3, .accumulation = 2, .evaluator = evaluator,
                           .recompute = true);
-    Fixture a = fixture_open(cpu(), settings, kept), b = fixture_open(cpu(), settings, recomputed);
+    Fixture a = fixture_open(fixture_cpu(), settings, kept),
+            b = fixture_open(fixture_cpu(), settings, recomputed);
     assert_true(b.trainer->programs.accumulate.graph->n_nodes >
                 a.trainer->programs.accumulate.graph->n_nodes);
     assert_int_equal(b.trainer->programs.evaluate.graph->n_nodes,
@@ -42,7 +36,7 @@ static void assert_same_run(const char *const *settings, const char *evaluator)
     }
     assert_same_training(a.trainer, b.trainer); /* the first moments hold every gradient */
     const Pass *pass = &b.trainer->programs.accumulate;
-    must(hazards_check(cpu()->backend->program_commands(pass->program), pass->plan));
+    must(hazards_check(fixture_cpu()->backend->program_commands(pass->program), pass->plan));
     fixture_close(&a);
     fixture_close(&b);
 }
@@ -88,8 +82,8 @@ static int64_t activations(const char *const *settings, bool recompute)
 {
     MemoryPlan memory;
     wf_config *config = fixture_config(settings);
-    must(training_memory(cpu(), config, wf_trainer_params(.batch_size = 4, .recompute = recompute),
-                         &memory));
+    must(training_memory(fixture_cpu(), config,
+                         wf_trainer_params(.batch_size = 4, .recompute = recompute), &memory));
     wf_config_destroy(config);
     return memory.activations;
 }
@@ -101,7 +95,8 @@ static void memory_falls(void **state)
     const char *const *two = SETTINGS("num_layers=2", "interference_interval=1");
     const char *const *eight = SETTINGS("num_layers=8", "interference_interval=1");
     int64_t kept = activations(eight, false), recomputed = activations(eight, true);
-    int64_t crossing = round_up(4 * 17 * 12 * (int64_t)sizeof(float), cpu()->limits.alignment);
+    int64_t crossing =
+        round_up(4 * 17 * 12 * (int64_t)sizeof(float), fixture_cpu()->limits.alignment);
     assert_true(recomputed < kept);
     assert_true(kept - activations(two, false) > 6 * 20 * crossing);
     assert_true(recomputed - activations(two, true) < 7 * crossing);
@@ -113,8 +108,8 @@ static void checkpoints_do_not_depend_on_it(void **state)
     char folder[] = "/tmp/wavefield-test-recompute-XXXXXX";
     assert_non_null(mkdtemp(folder));
     const char *const *settings = SETTINGS("version=4", "dropout=0.1");
-    Fixture a = fixture_open(cpu(), settings, wf_trainer_params(.recompute = true));
-    Fixture b = fixture_open(cpu(), settings, wf_trainer_params(.batch_size = 8));
+    Fixture a = fixture_open(fixture_cpu(), settings, wf_trainer_params(.recompute = true));
+    Fixture b = fixture_open(fixture_cpu(), settings, wf_trainer_params(.batch_size = 8));
     must(wf_trainer_step(a.trainer, NULL));
     must(wf_trainer_save(a.trainer, folder, 1));
     wf_trainer_params saved;
@@ -138,27 +133,27 @@ static void refusals_suggest_it(void **state)
     const char *const *settings = SETTINGS("num_layers=8");
     wf_config *config = fixture_config(settings);
     MemoryPlan lean, half;
-    must(training_memory(cpu(), config, wf_trainer_params(.batch_size = 8, .recompute = true),
-                         &lean));
-    must(training_memory(cpu(), config, wf_trainer_params(.batch_size = 4, .recompute = true),
-                         &half));
+    must(training_memory(fixture_cpu(), config,
+                         wf_trainer_params(.batch_size = 8, .recompute = true), &lean));
+    must(training_memory(fixture_cpu(), config,
+                         wf_trainer_params(.batch_size = 4, .recompute = true), &half));
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 8);
-    Limits limits = cpu()->limits;
+    Limits limits = fixture_cpu()->limits;
     char expected[64];
-    cpu()->limits.total = lean.total;
-    assert_int_equal(training_check_memory(cpu(), config, params), WF_ERROR_MEMORY);
+    fixture_cpu()->limits.total = lean.total;
+    assert_int_equal(training_check_memory(fixture_cpu(), config, params), WF_ERROR_MEMORY);
     snprintf(expected, sizeof expected, "try --recompute, which needs %.2f GiB",
              (double)lean.total / (1 << 30));
     assert_message(expected);
-    must(training_check_memory(cpu(), config,
+    must(training_check_memory(fixture_cpu(), config,
                                wf_trainer_params(.batch_size = 8, .recompute = true)));
-    cpu()->limits.total = half.total;
-    assert_int_equal(training_check_memory(cpu(), config, params), WF_ERROR_MEMORY);
+    fixture_cpu()->limits.total = half.total;
+    assert_int_equal(training_check_memory(fixture_cpu(), config, params), WF_ERROR_MEMORY);
     assert_message("try --recompute and batch size 4 instead of 8");
-    cpu()->limits.total = 1000;
-    assert_int_equal(training_check_memory(cpu(), config, params), WF_ERROR_MEMORY);
+    fixture_cpu()->limits.total = 1000;
+    assert_int_equal(training_check_memory(fixture_cpu(), config, params), WF_ERROR_MEMORY);
     assert_message("batch size 1 does not fit either");
-    cpu()->limits = limits;
+    fixture_cpu()->limits = limits;
     wf_config_destroy(config);
 }
 

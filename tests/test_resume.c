@@ -17,8 +17,8 @@ typedef void (*Spoil)(void);
 static void refuse(const wf_trainer_params *params, Spoil spoil, wf_status expected,
                    const char *message)
 {
-    Fixture f = open_fixture(), other = fixture_open(cpu(), SHAPE_4, params);
-    Fixture untouched = fixture_open(cpu(), SHAPE_4, params);
+    Fixture f = open_fixture(), other = fixture_open(fixture_cpu(), SHAPE_4, params);
+    Fixture untouched = fixture_open(fixture_cpu(), SHAPE_4, params);
     steps(&f, 1);
     must(wf_trainer_save(f.trainer, folder, 1));
     if (spoil) spoil();
@@ -274,7 +274,7 @@ static void what_earlier_versions_did_not_write_has_its_value(void **state)
 static void a_missing_loss_scale_is_the_first(void **state)
 {
     (void)state;
-    Fixture f = fixture_open(cpu(), SHAPE_4, wf_trainer_params(.precision = "f16"));
+    Fixture f = fixture_open(fixture_cpu(), SHAPE_4, wf_trainer_params(.precision = "f16"));
     double first = f.trainer->loss_scale.scale;
     must(wf_trainer_save(f.trainer, folder, 1));
     replace_text(IN_FOLDER("step-00000000/state.json"), "\"loss_scale\"", "\"x\"");
@@ -292,7 +292,7 @@ static void settings_survive(void **state)
                           .warmup = 0, .learning_rate = 0.1 / 3, .min_learning_rate = 0,
                           .weight_decay = 0, .clip = 0, .qk_lr_mult = 1.1, .kernel_lr_mult = 1e-7,
                           .seed = UINT64_MAX, .evaluator = "direct", .precision = "bf16");
-    Fixture f = fixture_open(cpu(), SHAPE_4, params);
+    Fixture f = fixture_open(fixture_cpu(), SHAPE_4, params);
     wf_trainer_params saved;
     must(wf_trainer_save(f.trainer, folder, 1));
     must(wf_checkpoint_settings(folder, &saved));
@@ -309,13 +309,13 @@ static void settings_survive(void **state)
 static void expect_change(const char *expected)
 {
     char text[1024];
-    must(wf_checkpoint_compare(folder, cpu(), text, sizeof text));
+    must(wf_checkpoint_compare(folder, fixture_cpu(), text, sizeof text));
     assert_string_equal(text, expected);
 }
 
 static void save_by(const DeviceInfo *info)
 {
-    cpu()->info = *info;
+    fixture_cpu()->info = *info;
     Fixture f = open_fixture();
     must(wf_trainer_save(f.trainer, folder, 1));
     fixture_close(&f);
@@ -325,7 +325,7 @@ static void save_by(const DeviceInfo *info)
 static void what_computed_it_is_noted(void **state)
 {
     (void)state;
-    DeviceInfo honest = cpu()->info, *info = &cpu()->info;
+    DeviceInfo honest = fixture_cpu()->info, *info = &fixture_cpu()->info;
     DeviceInfo by = {.name = "A", .driver = "D 1", .products = "cuBLASLt 13.0.0", .tuning = 0xabc};
     save_by(&by);
     expect_change("");
@@ -342,13 +342,13 @@ static void what_computed_it_is_noted(void **state)
                   "0000000000000abc and is none");
     strcpy(info->name, "B");
     expect_change("the device was A and is B");
-    cpu()->info = honest;
+    fixture_cpu()->info = honest;
 }
 
 static void our_kernels_are_ours_for_any_reason(void **state)
 {
     (void)state;
-    DeviceInfo honest = cpu()->info, *info = &cpu()->info;
+    DeviceInfo honest = fixture_cpu()->info, *info = &fixture_cpu()->info;
     DeviceInfo by = {.name = "A", .driver = "D", .products = "own kernels: no libclblast here"};
     save_by(&by);
     strcpy(info->products, "own kernels: WAVEFIELD_PRODUCTS is own");
@@ -356,7 +356,7 @@ static void our_kernels_are_ours_for_any_reason(void **state)
     strcpy(info->products, "own kernels, and CLBlast where tuned so");
     expect_change("the library of products was own kernels: no libclblast here and is own kernels, "
                   "and CLBlast where tuned so");
-    cpu()->info = honest;
+    fixture_cpu()->info = honest;
 }
 
 /* A driver may call itself anything: a checkpoint is whole and compares with itself all the same,
@@ -364,31 +364,31 @@ static void our_kernels_are_ours_for_any_reason(void **state)
 static void names_may_hold_anything(void **state)
 {
     (void)state;
-    DeviceInfo honest = cpu()->info;
+    DeviceInfo honest = fixture_cpu()->info;
     DeviceInfo by = {.name = "\xc3\xa9\x80\"\n", .driver = "\033[1m"};
     save_by(&by);
     expect_change("");
     replace_text(IN_FOLDER("step-00000000/state.json"), "\"?[1m\"", "\"\\u001b[2m\"");
     expect_change("the driver was ?[2m and is ?[1m");
-    cpu()->info = honest;
+    fixture_cpu()->info = honest;
 }
 
 /* An earlier version noted the tuning alone. */
 static void what_was_not_noted_is_not_compared(void **state)
 {
     (void)state;
-    DeviceInfo honest = cpu()->info;
+    DeviceInfo honest = fixture_cpu()->info;
     DeviceInfo by = {.name = "A", .driver = "D", .products = "cuBLASLt 13.0.0"};
     save_by(&by);
     const char *path = IN_FOLDER("step-00000000/state.json");
     replace_text(path, "\"device\"", "\"xdevice\"");
     replace_text(path, "\"driver\"", "\"xdriver\"");
     replace_text(path, "\"products\"", "\"xproducts\"");
-    cpu()->info.products[0] = '\0';
+    fixture_cpu()->info.products[0] = '\0';
     expect_change("");
-    cpu()->info.tuning = 1;
+    fixture_cpu()->info.tuning = 1;
     expect_change("the tuning of products was none and is 0000000000000001");
-    cpu()->info = honest;
+    fixture_cpu()->info = honest;
 }
 
 int main(void)

@@ -8,25 +8,13 @@
 
 static const char *program_path;
 
-static wf_device *cpu(void)
-{
-    static wf_device *device;
-    if (!device) must(wf_device_open("cpu", &device));
-    return device;
-}
-
-static Fixture open_fixture(const char *const *settings, const wf_trainer_params *params)
-{
-    return fixture_open(cpu(), settings, params);
-}
-
 /* ---- learning ---- */
 
 static void learns(const char *const *settings)
 {
     enum { STEPS = 200 };
-    Fixture f = open_fixture(settings, wf_trainer_params(.batch_size = 4, .steps = STEPS,
-                                                         .learning_rate = 2e-2, .warmup = 10));
+    Fixture f = fixture_on_cpu(settings, wf_trainer_params(.batch_size = 4, .steps = STEPS,
+                                                           .learning_rate = 2e-2, .warmup = 10));
     wf_evaluation before, after;
     wf_step_stats stats;
     must(wf_trainer_evaluate(f.trainer, &before));
@@ -71,8 +59,8 @@ static void version_35_learns(void **state)
 static void micro_batches_have_their_own_masks(void **state)
 {
     (void)state;
-    Fixture f = open_fixture(SETTINGS("dropout=0.5"),
-                             wf_trainer_params(.batch_size = 1, .accumulation = 2));
+    Fixture f = fixture_on_cpu(SETTINGS("dropout=0.5"),
+                               wf_trainer_params(.batch_size = 1, .accumulation = 2));
     Pass *pass = &f.trainer->programs.accumulate;
     TallyValues sums[3];
     int32_t token[17], target[17], order[17];
@@ -101,7 +89,7 @@ static void resumed_equals_unbroken(const char *const *settings, const char *eva
     const wf_trainer_params *params =
         wf_trainer_params(.batch_size = 3, .accumulation = 2, .steps = 20, .seed = 1ull << 63 | 77,
                           .evaluator = evaluator);
-    Fixture unbroken = open_fixture(settings, params), first = open_fixture(settings, params);
+    Fixture unbroken = fixture_on_cpu(settings, params), first = fixture_on_cpu(settings, params);
     wf_step_stats expected, stats;
     wf_evaluation evaluation;
     for (int step = 0; step < 15; step++) must(wf_trainer_step(unbroken.trainer, &expected));
@@ -114,7 +102,7 @@ static void resumed_equals_unbroken(const char *const *settings, const char *eva
 
     wf_trainer_params saved;
     must(wf_checkpoint_settings(folder, &saved));
-    Fixture second = open_fixture(settings, &saved);
+    Fixture second = fixture_on_cpu(settings, &saved);
     must(wf_trainer_step(second.trainer, NULL)); /* whatever it did before is forgotten */
     must(wf_trainer_resume(second.trainer, folder));
     for (int step = 5; step < 15; step++) must(wf_trainer_step(second.trainer, &stats));
@@ -150,9 +138,10 @@ static void resume_gated(void **state)
 /* FNV-1a of the parameters after a few steps that are large enough to be shared among threads. */
 static int print_bits(void)
 {
-    Fixture f = open_fixture(SETTINGS("version=4", "embedding_dim=96", "ffn_dim=200", "num_heads=4",
-                                      "max_seq_len=150", "field_size=301", "dropout=0.1"),
-                             wf_trainer_params(.batch_size = 5, .accumulation = 2));
+    Fixture f =
+        fixture_on_cpu(SETTINGS("version=4", "embedding_dim=96", "ffn_dim=200", "num_heads=4",
+                                "max_seq_len=150", "field_size=301", "dropout=0.1"),
+                       wf_trainer_params(.batch_size = 5, .accumulation = 2));
     for (int step = 0; step < 3; step++) must(wf_trainer_step(f.trainer, NULL));
     const ParameterList *parameters = &f.model->parameters;
     float *values = sequence_floats(&f.model->values, parameters);
@@ -207,7 +196,7 @@ static void fails_and_recovers(const char *parameter, float value, const char *c
 {
     const char *const *settings = SETTINGS("version=4", "dropout=0.1");
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 2, .accumulation = 2);
-    Fixture good = open_fixture(settings, params), bad = open_fixture(settings, params);
+    Fixture good = fixture_on_cpu(settings, params), bad = fixture_on_cpu(settings, params);
     wf_step_stats stats;
     for (int step = 0; step < 2; step++) {
         must(wf_trainer_step(good.trainer, &stats));
@@ -274,20 +263,20 @@ static void an_unsteady_device_is_survived(void **state)
     (void)state;
     const char *const *settings = SETTINGS("version=4", "dropout=0.1");
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 2);
-    Fixture good = open_fixture(settings, params), bad = open_fixture(settings, params);
+    Fixture good = fixture_on_cpu(settings, params), bad = fixture_on_cpu(settings, params);
     must(wf_trainer_step(good.trainer, NULL));
 
-    counted = cpu()->backend;
+    counted = fixture_cpu()->backend;
     counting = *counted;
     counting.program_run = spoil_run;
-    cpu()->backend = &counting;
+    fixture_cpu()->backend = &counting;
     spoiled = &bad.trainer->programs.optimizer.gradients.pages[0];
     assert_int_equal(wf_trainer_step(bad.trainer, NULL), WF_ERROR_DEVICE);
     assert_message("the device does not repeat its results");
     fails = true;
     assert_int_equal(wf_trainer_step(bad.trainer, NULL), WF_ERROR_DEVICE);
     fails = false;
-    cpu()->backend = counted;
+    fixture_cpu()->backend = counted;
 
     must(wf_trainer_step(bad.trainer, NULL));
     assert_same_training(good.trainer, bad.trainer);
@@ -330,7 +319,7 @@ static void evaluate_reference(wf_model *model, const wf_dataset *data, TokenSpa
 static void evaluation_counts_every_token_once(void **state)
 {
     (void)state;
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 3));
+    Fixture f = fixture_on_cpu(SETTINGS("version=4"), wf_trainer_params(.batch_size = 3));
     for (int step = 0; step < 5; step++) must(wf_trainer_step(f.trainer, NULL));
     wf_evaluation found, expected;
     must(wf_trainer_evaluate(f.trainer, &found));
@@ -368,7 +357,7 @@ static void evaluation_of_a_whole_text(void **state)
     must(wf_dataset_open(&(wf_dataset_params){.files = files, .n_files = 1, .tokenizer = tokenizer},
                          &data));
     wf_config *config = fixture_config(SETTINGS("vocab_size=256"));
-    must(wf_model_create(cpu(), config, 3, &model));
+    must(wf_model_create(fixture_cpu(), config, 3, &model));
     wf_evaluation result;
     must(wf_evaluate(model, data, 2, 5, NULL, &result));
     assert_int_equal(result.tokens, sizeof text - 2);
@@ -394,7 +383,7 @@ static void refuse(const wf_trainer_params *params, const char *message)
 {
     Fixture f = {.data = fixture_data(700, 5)};
     wf_config *config = fixture_config(SETTINGS("version=4"));
-    must(wf_model_create(cpu(), config, 3, &f.model));
+    must(wf_model_create(fixture_cpu(), config, 3, &f.model));
     assert_int_equal(wf_trainer_create(f.model, f.data, params, &f.trainer), WF_ERROR_ARGUMENT);
     assert_message(message);
     wf_config_destroy(config);
@@ -421,7 +410,7 @@ static void refuses_other_tokens(void **state)
     (void)state;
     Fixture f = {.data = fixture_data(700, 5)};
     wf_config *config = fixture_config(SETTINGS("vocab_size=10"));
-    must(wf_model_create(cpu(), config, 3, &f.model));
+    must(wf_model_create(fixture_cpu(), config, 3, &f.model));
     assert_int_equal(wf_trainer_create(f.model, f.data, wf_trainer_params(.seed = 1), &f.trainer),
                      WF_ERROR_ARGUMENT);
     assert_message("vocab_size is 10");
@@ -438,7 +427,7 @@ static void refuses_patience_that_cannot_run_out(void **state)
     Fixture f = {0};
     wf_config *config = fixture_config(NULL);
     must(wf_dataset_from_tokens(tokens, 100, FIXTURE_VOCABULARY, 0, &f.data));
-    must(wf_model_create(cpu(), config, 3, &f.model));
+    must(wf_model_create(fixture_cpu(), config, 3, &f.model));
     assert_int_equal(wf_trainer_create(f.model, f.data,
                                        wf_trainer_params(.eval_every = 2, .patience = 3),
                                        &f.trainer),
@@ -452,7 +441,7 @@ static void refuses_patience_that_cannot_run_out(void **state)
 static void fills_in_defaults(void **state)
 {
     (void)state;
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.steps = 50));
+    Fixture f = fixture_on_cpu(SETTINGS("version=4"), wf_trainer_params(.steps = 50));
     wf_trainer_params s;
     wf_trainer_settings(f.trainer, &s);
     assert_int_equal(s.batch_size, 8);

@@ -8,18 +8,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static wf_device *cpu(void)
-{
-    static wf_device *device;
-    if (!device) must(wf_device_open("cpu", &device));
-    return device;
-}
-
-static Fixture open_fixture(const char *const *settings, const wf_trainer_params *params)
-{
-    return fixture_open(cpu(), settings, params);
-}
-
 /* ---- memory ---- */
 
 static Backend counting;
@@ -34,7 +22,7 @@ static wf_status count_buffer(Device *device, int64_t size, Buffer **out)
 
 static void refuse_what_does_not_fit(const char *precision)
 {
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 8));
+    Fixture f = fixture_on_cpu(SETTINGS("version=4"), wf_trainer_params(.batch_size = 8));
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 8, .precision = precision);
     const wf_trainer_params *fewer = wf_trainer_params(.batch_size = 2, .precision = precision);
     MemoryPlan large, small;
@@ -92,13 +80,13 @@ static wf_status add_buffer(Device *device, int64_t size, Buffer **out)
 
 static void expect_planned(const wf_trainer_params *params)
 {
-    counted = cpu()->backend;
+    counted = fixture_cpu()->backend;
     counting = *counted;
     counting.buffer_create = add_buffer;
-    cpu()->backend = &counting;
+    fixture_cpu()->backend = &counting;
     allocated = 0;
-    Fixture f = open_fixture(SETTINGS("version=4"), params);
-    cpu()->backend = counted;
+    Fixture f = fixture_on_cpu(SETTINGS("version=4"), params);
+    fixture_cpu()->backend = counted;
     MemoryPlan memory;
     must(training_memory(f.device, f.model->config, params, &memory));
     assert_int_equal(memory.total, allocated);
@@ -133,7 +121,7 @@ static bool limit_growth(rlim_t bytes)
 static void accumulation_costs_no_memory(void **state)
 {
     (void)state;
-    Fixture f = open_fixture(SETTINGS("version=4"), wf_trainer_params(.batch_size = 1));
+    Fixture f = fixture_on_cpu(SETTINGS("version=4"), wf_trainer_params(.batch_size = 1));
     wf_trainer *large = NULL, *wide = NULL;
     const int64_t most = INT32_MAX / 17;
     if (!limit_growth((rlim_t)512 << 20)) skip();
@@ -152,12 +140,12 @@ static void accumulation_costs_no_memory(void **state)
 /* A model whose parameters were laid out in several pages. */
 static Fixture open_paged(const char *const *settings, const wf_trainer_params *params)
 {
-    Fixture f = {.device = cpu(), .data = fixture_data(700, 5)};
+    Fixture f = {.device = fixture_cpu(), .data = fixture_data(700, 5)};
     wf_config *config = fixture_config(settings);
-    int64_t largest = cpu()->limits.largest_allocation;
-    cpu()->limits.largest_allocation = 8192;
+    int64_t largest = fixture_cpu()->limits.largest_allocation;
+    fixture_cpu()->limits.largest_allocation = 8192;
     must(wf_model_create(f.device, config, 3, &f.model));
-    cpu()->limits.largest_allocation = largest;
+    fixture_cpu()->limits.largest_allocation = largest;
     must(wf_trainer_create(f.model, f.data, params, &f.trainer));
     wf_config_destroy(config);
     return f;
@@ -169,7 +157,7 @@ static void pages_do_not_change_bits(void **state)
     (void)state;
     const char *const *settings = SETTINGS("version=4", "dropout=0.1");
     const wf_trainer_params *params = wf_trainer_params(.batch_size = 2, .clip = 0);
-    Fixture one = open_fixture(settings, params), several = open_paged(settings, params);
+    Fixture one = fixture_on_cpu(settings, params), several = open_paged(settings, params);
     assert_int_equal(one.model->layout.n_pages, 1);
     assert_true(several.model->layout.n_pages > 2);
     for (int step = 0; step < 5; step++) {
@@ -288,7 +276,7 @@ static void adamw(void **state)
     must(backend_cpu64.open(0, &reference));
     const double clips[] = {0, 0.01, 1e3}; /* none, one that shrinks, one that is never reached */
     for (int i = 0; i < 3; i++) {
-        adamw_equals_the_formula(cpu(), clips[i], 2e-5);
+        adamw_equals_the_formula(fixture_cpu(), clips[i], 2e-5);
         adamw_equals_the_formula(reference, clips[i], 1e-12);
     }
     backend_cpu64.close(reference);
@@ -304,7 +292,7 @@ static void every_barrier_is_needed(void **state)
         SETTINGS("version=4", "spectral_gate=true", "cross_dim=false", "feature_map_depth=1"),
         SETTINGS("version=3.5", "field_size=50", "interference_interval=1")};
     for (int i = 0; i < 3; i++) {
-        Fixture f = open_fixture(cases[i], wf_trainer_params(.batch_size = 2));
+        Fixture f = fixture_on_cpu(cases[i], wf_trainer_params(.batch_size = 2));
         assert_true(test_ordered(f.trainer->programs.accumulate.program, INT_MAX) > 1);
         assert_true(test_ordered(f.trainer->programs.evaluate.program, INT_MAX) > 1);
         assert_true(test_ordered(f.trainer->programs.optimizer.program, INT_MAX) > 1);

@@ -78,6 +78,20 @@ static inline Fixture fixture_open(wf_device *device, const char *const *setting
     must(wf_trainer_create(f.model, f.data, params, &f.trainer));
     return f;
 }
+
+/* Opened once a program. */
+static inline wf_device *fixture_cpu(void)
+{
+    static wf_device *device;
+    if (!device) must(wf_device_open("cpu", &device));
+    return device;
+}
+
+static inline Fixture fixture_on_cpu(const char *const *settings, const wf_trainer_params *params)
+{
+    return fixture_open(fixture_cpu(), settings, params);
+}
+
 #define SETTINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static inline void fixture_close(Fixture *f)
